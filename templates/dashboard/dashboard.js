@@ -1,12 +1,17 @@
 // Keep the page up to date with the samples that the server sends. Text is set as text, never as markup.
+import * as comparison from "./comparison.js";
 import { SHAPES, SVG, cell, mark, of, put, rowHead } from "./dom.js";
-import { clock, number, part, size, time } from "./format.js";
+import "./export.js";
+import { clock, cores, number, part, size, time } from "./format.js";
 import { KEPT_S, SILENT_MS, held, kept, known, span, take, uptime } from "./history.js";
+import { extend, happened } from "./hour.js";
 import * as panel from "./panel.js";
+import { countNewer, isPaused, onPause } from "./pause.js";
 import * as search from "./search.js";
 
 // When each world's last sample came, and that of any world. Units: ms.
 const heard = {};
+const latest = {};
 const loadedAt = Date.now();
 let heardAt = loadedAt;
 let triedAt = loadedAt;
@@ -133,7 +138,7 @@ function replicas(section, world, slow) {
     put(of(row, "state"), one.state);
     put(of(row, "rate"), number(edge.rate));
     put(of(row, "mean"), time(edge.mean_ms));
-    put(of(row, "cpus"), known(one.cpus) ? one.cpus.toFixed(2) : "–");
+    put(of(row, "cpus"), cores(one.cpus));
     put(of(row, "cpu-part"), part(one.cpus, one.cpu_limit));
     put(of(row, "throttled"), part(one.throttled, 1));
     put(of(row, "memory"), size(one.memory_bytes));
@@ -189,6 +194,7 @@ function show(world) {
     reload(); // another topology runs than the one that is drawn
     return;
   }
+  delete section.dataset.lacks;
   if (!world.up) {
     forget(section, world.trouble ? "unknown: " + world.trouble : `not up: invoke ${world.world}.up`);
     return;
@@ -197,9 +203,9 @@ function show(world) {
   rate(section, kept[world.world]);
   put(of(section, "mean"), time(world.mean_ms));
   put(of(section, "failed"), number(world.failed_per_s));
-  put(of(section, "cpus"), known(world.cpus) ? world.cpus.toFixed(2) : "–");
+  put(of(section, "cpus"), cores(world.cpus));
   put(of(section, "memory"), size(world.memory_bytes));
-  put(of(section, "conntrack"), known(world.conntrack) ? number(world.conntrack) : "–");
+  put(of(section, "conntrack"), number(world.conntrack));
   const drawn = Number(section.dataset.drawn || 0);
   section.dataset.drawn = drawn + 1;
   const slow = drawn % 3 === 0;
@@ -263,9 +269,28 @@ function lose() {
   );
   document.title = "no data: twinstack";
   for (const section of document.querySelectorAll("section[data-key]")) {
-    forget(section, `unknown: nothing has come since ${since}`);
+    lack(section, `unknown: nothing has come since ${since}`);
   }
+  comparison.tick();
 }
+
+function lack(section, why) {
+  forget(section, why);
+  section.dataset.lacks = "samples";
+}
+
+// A pause keeps what was drawn; of a world that was lost meanwhile nothing is drawn any more.
+function hold(section) {
+  countNewer();
+  document.title = "paused: " + TITLE;
+  if (section?.dataset.lacks) put(of(section, "verdict"), "unknown: lost while the page was paused; resume to see it");
+}
+
+onPause(() => {
+  if (isPaused()) return;
+  for (const [name, world] of Object.entries(latest)) if (!silent(heard[name])) show(world);
+  if (document.documentElement.dataset.link === "live") document.title = TITLE;
+});
 
 function connect() {
   triedAt = Date.now();
@@ -273,6 +298,7 @@ function connect() {
   source = new EventSource("/events");
   source.addEventListener("history", (event) => {
     const history = JSON.parse(event.data);
+    comparison.remember(history);
     Object.assign(kept, history.worlds);
     // The server may itself have heard nothing for long: what counts is how old a sample is there.
     for (const [name, { at }] of Object.entries(kept)) {
@@ -289,14 +315,28 @@ function connect() {
   });
   source.addEventListener("sample", (event) => {
     const world = JSON.parse(event.data);
-    if (take(world)) heardAt = heard[world.world] = Date.now();
+    const newer = take(world);
+    if (newer) {
+      heardAt = heard[world.world] = Date.now();
+      latest[world.world] = world;
+      comparison.collect(world);
+    }
     if (silent(heard[world.world])) return;
     connection("live", "live");
+    if (isPaused()) {
+      if (newer) hold(document.getElementById(world.world));
+      return;
+    }
     document.title = TITLE;
     show(world);
   });
   // Apart from samples, of which a slow page misses some.
-  source.addEventListener("happened", (event) => addEvents(JSON.parse(event.data).events));
+  source.addEventListener("happened", (event) => {
+    const { events } = JSON.parse(event.data);
+    happened(events);
+    addEvents(events);
+  });
+  source.addEventListener("means", (event) => extend(JSON.parse(event.data)));
   source.addEventListener("error", lose);
 }
 
@@ -310,8 +350,9 @@ function watchSilence() {
   }
   for (const section of document.querySelectorAll("section[data-key]")) {
     const since = heard[section.id] ?? loadedAt;
-    if (silent(since)) forget(section, `unknown: nothing has come of it since ${clock(since)}`);
+    if (silent(since)) lack(section, `unknown: nothing has come of it since ${clock(since)}`);
   }
+  comparison.tick();
 }
 
 // A table that does not fit says so, above it.

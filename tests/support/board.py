@@ -101,6 +101,7 @@ class Board:
     feed: Feed
     plans: dict[WorldName, Plan]
     url: str
+    stop: Callable[[], None]
     #: What it shows of one replica; a test may give another.
     detail: Callable[[WorldName, Plan, str], ReplicaDetail] = field(default=made_detail)
 
@@ -111,6 +112,12 @@ class Board:
     def take(self, world: WorldName, at: float, **figures: Any) -> None:
         """Feed a sample."""
         self.feed.take(world, sample(world, self.plans[world], at, **figures))
+
+    def recall(self, world: WorldName, at: float, **figures: Any) -> None:
+        """Feed a sample of the world's own figures alone: an hour of them takes no time."""
+        plan = self.plans[world]
+        made = WorldSample(world, at, True, plan.shape, key_of(plan), **figures)
+        self.feed.take(world, json.dumps(asdict(made)).encode())
 
     def remember(self, seconds: int, **figures: Any) -> None:
         """Feed both worlds one sample a second, up to now."""
@@ -139,22 +146,27 @@ class Board:
 
 
 @contextmanager
-def board(replicas: int = 3) -> Iterator[Board]:
-    """Serve a dashboard of two worlds with so many product services, on any port."""
+def board(replicas: int = 3, port: int = 0) -> Iterator[Board]:
+    """Serve a dashboard of two worlds with so many product services; 0: on any port."""
     plans: dict[WorldName, Plan] = {
         world: edited_plan(lambda d: d["services"]["product-service"].update(replicas=replicas))
         for world in WORLDS
     }
     feed = Feed(WORLDS)
-    with server.listen(feed, lambda: dict(plans), ROOT, 0) as listening:
+    with server.listen(feed, lambda: dict(plans), ROOT, port) as listening:
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
+
+        def stop() -> None:
+            feed.end()
+            listening.shutdown()
+            thread.join()
+            listening.server_close()
+
         try:
-            made = Board(feed, plans, f"http://127.0.0.1:{listening.port}/")
+            made = Board(feed, plans, f"http://127.0.0.1:{listening.port}/", stop)
             find = {name: partial(FakeWorld, name, 1, plan) for name, plan in plans.items()}
             listening.looks = Looks(feed, find, made.look)
             yield made
         finally:
-            feed.end()
-            listening.shutdown()
-            thread.join()
+            stop()

@@ -39,7 +39,11 @@ CLIENT_TIMEOUT_S = 10.0
 #: How long the plans are cached. Shorter than the page waits (3 s) before it reloads.
 PLANS_S = 1.0
 _PING_S = 10.0
-_SCRIPTS = ("dashboard", "dom", "format", "history", "panel", "replica", "search")
+_PIECE_BYTES = 1 << 14
+_SCRIPTS = (
+    *("dashboard", "dom", "format", "history", "hour", "panel", "replica", "search"),
+    *("chart", "comparison", "pause", "export"),
+)
 _FILES = {
     "/dashboard.css": "text/css; charset=utf-8",
     **{f"/{name}.js": "text/javascript; charset=utf-8" for name in _SCRIPTS},
@@ -208,8 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         feed = self.server.feed
         # A small buffer, so that a client that receives nothing is noticed.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-        history = feed.history()
-        self._event("history", json.dumps(plain(history)).encode())
+        history = {**feed.history(), "hour": feed.hour()}
+        self._event("history", json.dumps(plain(history), separators=(",", ":")).encode())
+        closed = {name: world["closed"] for name, world in history["hour"]["worlds"].items()}
         event_number = history["events"][-1]["number"] if history["events"] else 0
         seen: dict[WorldName, int] = {}
         sent_s = time.monotonic()
@@ -218,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
             if events := feed.events_after(event_number):  # also those of samples that were missed
                 event_number = events[-1]["number"]
                 self._event("happened", json.dumps({"events": plain(events)}).encode())
+            if means := feed.means_after(closed):
+                closed |= {name: world["closed"] for name, world in means.items()}
+                self._event("means", json.dumps(means).encode())
             for name, latest in newer.items():
                 seen[name] = latest.number
                 self._event("sample", latest.line)
@@ -227,7 +235,10 @@ class _Handler(BaseHTTPRequestHandler):
                 sent_s = time.monotonic()
 
     def _event(self, kind: str, data: bytes) -> None:
-        self.wfile.write(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
+        text = b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+        # The timeout is for each piece: a slow client gets an hour's history too.
+        for start in range(0, len(text), _PIECE_BYTES):
+            self.wfile.write(text[start : start + _PIECE_BYTES])
 
     def _refuse(self, status: HTTPStatus, cause: str, **headers: str) -> None:
         self.close_connection = True

@@ -1,4 +1,6 @@
-"""The samples of several worlds, for any number of readers: the latest, and three minutes before.
+"""The samples of several worlds, for any number of readers: the latest, and those before.
+
+Of three minutes there is each replica's state too, of an hour the world's own figures (`hour`).
 
 One child per world watches it and writes each sample as a line of JSON; a thread takes the lines.
 A reader waits for a newer sample and takes the latest: a slow reader misses samples, and delays no
@@ -23,6 +25,7 @@ from typing import Any
 from twinstack.linux import child
 from twinstack.model.topology import WorldName
 from twinstack.observe.live.health import HealthRuns, StateRun
+from twinstack.observe.live.hour import Hour, columns
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.prober import require_namespaces
 from twinstack.observe.live.watcher import LOOK_AGAIN_S, FindWorld, watch
@@ -32,7 +35,7 @@ from twinstack.printable import plain
 #: ended.
 KEPT_S = 180.0
 _MOST_KEPT = 360
-EVENTS_KEPT = 60
+EVENTS_KEPT = 240
 _LETTERS: Mapping[str, str] = {"up": "u", "degraded": "g", "down": "d", "absent": "a"}
 _NOT_SEEN = "-"
 
@@ -94,6 +97,8 @@ class Feed:
         self._health = {name: HealthRuns() for name in worlds}
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
+        self._hours = {name: Hour() for name in worlds}
+        self._since = (time.time(), "the dashboard was started")
         self.ended = False
 
     def take(self, name: WorldName, line: bytes) -> None:
@@ -104,6 +109,8 @@ class Feed:
             self._latest[name] = Latest(number, document, line)
             self._histories[name].take(document)
             self._health[name].take(document)
+            if not self._hours[name].take(document):
+                self._since = (document["at"], "the clock was set back")
             for event in document["events"]:
                 self._event_count += 1
                 self._events.append({"number": self._event_count, "world": name, **event})
@@ -149,6 +156,21 @@ class Feed:
         with self._changed:
             worlds = {name: history.columns() for name, history in self._histories.items()}
             return {"now": time.time(), "worlds": worlds, "events": list(self._events)}
+
+    def hour(self) -> dict[str, Any]:
+        """Give the figures of each world's last hour (`Hour.columns`), since when, and why then."""
+        with self._changed:
+            worlds = {name: hour.columns() for name, hour in self._hours.items()}
+            return {"since": self._since[0], "why": self._since[1], "worlds": worlds}
+
+    def means_after(self, closed: Mapping[WorldName, int]) -> dict[WorldName, dict[str, Any]]:
+        """Give each world's means after so many, as columns, and how many there have been now."""
+        with self._changed:
+            return {
+                name: {"means": columns(hour.after(closed[name])), "closed": hour.closed}
+                for name, hour in self._hours.items()
+                if hour.closed > closed[name]
+            }
 
     def wait_for_all(self, timeout_s: float, samples: int = 1) -> dict[WorldName, Latest]:
         """Wait until each world has sent so many samples, or is not up."""

@@ -42,6 +42,7 @@ def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading])
     entering = [edge for edge in edges if edge.source == "world"]
     inner = [edge for edge in edges if edge.destination in _names(plan, GATEWAY)]
     totals = [now.requests[name].value for name in _names(plan, EDGE) if name in now.requests]
+    memory = [one.memory_bytes for one in replicas if one.memory_bytes is not None]
     entries, limit = now.conntrack or (None, None)
     return WorldSample(
         world=world,
@@ -54,7 +55,7 @@ def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading])
         mean_ms=mean_ms(inner),
         failed_per_s=sum_known(edge.failures_per_s for edge in inner),
         cpus=sum_known(replica.cpus for replica in replicas),
-        memory_bytes=sum(replica.memory_bytes or 0 for replica in replicas),
+        memory_bytes=sum(memory) if memory else None,
         conntrack=entries,
         conntrack_limit=limit,
         replicas=replicas,

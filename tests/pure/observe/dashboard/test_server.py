@@ -23,6 +23,7 @@ from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard import hosts, server
 from twinstack.observe.detail import looks
 from twinstack.observe.live.feed import Feed
+from twinstack.observe.live.hour import FIGURES
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.samples import sample
 from twinstack.world import LogReader
@@ -260,6 +261,57 @@ def test_a_client_gets_the_events_of_samples_that_it_missed(board, feed: Feed):
         assert [kind for kind, _ in events_of(link, 1)] == ["sample"]  # each comes once
 
 
+#: What a client that comes is sent at once; it may come by a slow tunnel.
+MOST_BYTES = 600_000
+
+
+def remember_an_hour(feed: Feed) -> None:
+    """Feed 59 minutes of both worlds, with long figures and more events than are kept."""
+    sample: dict[str, object] = json.loads(line())
+    for second in range(59 * 60):
+        at = 1_800_000_000.123456 + second
+        figures = dict.fromkeys(FIGURES, at / 3.7)
+        events = [{**death("product-service-2"), "at": at, "text": "x" * 160}] * (second % 9 == 0)
+        for name in feed.worlds:
+            document = {**sample, **figures, "world": name, "at": at, "events": events}
+            feed.take(name, json.dumps(document).encode())
+
+
+def test_a_client_that_comes_after_59_minutes_gets_them_whole_and_they_are_bounded(
+    board, feed: Feed
+):
+    remember_an_hour(feed)
+    with closing(stream(board)) as link:
+        _, history = events_of(link, 1)[0]
+        worlds = history["hour"]["worlds"]  # type: ignore[index]
+        for name in feed.worlds:
+            assert len(worlds[name]["fine"]["at"]) == 301
+            assert len(worlds[name]["means"]["at"]) == 353
+        assert len(json.dumps(history)) < MOST_BYTES
+        events_of(link, 2)  # the two latest samples
+        for second in range(20):
+            feed.take("net", line(1_800_003_600.0 + second))
+        while (found := events_of(link, 1)[0])[0] != "means":
+            pass
+        assert found[1]["net"]["means"]["at"][0] == 1_800_003_530  # type: ignore[index]
+
+
+def test_a_slow_client_gets_the_hour_too(board, feed: Feed, monkeypatch: pytest.MonkeyPatch):
+    remember_an_hour(feed)
+    monkeypatch.setattr(server._Handler, "timeout", 1.0)
+    slow = socket.create_connection(("127.0.0.1", board.port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % board.port)
+    got = b""
+    with closing(slow):
+        slow.settimeout(5)
+        while b"event: sample" not in got:
+            part = slow.recv(16_384)
+            assert part, f"it was disconnected after {len(got)} bytes"
+            got += part
+            time.sleep(0.02)
+
+
 def test_a_client_that_receives_nothing_delays_no_other(board, feed: Feed):
     deaf = socket.create_connection(("127.0.0.1", board.port))
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -271,7 +323,8 @@ def test_a_client_that_receives_nothing_delays_no_other(board, feed: Feed):
             feed.take("net", line(10.0 + number))
         last = 0.0
         while last < 409.0:
-            last = float(str(events_of(link, 1)[0][1]["at"]))
+            kind, found = events_of(link, 1)[0]
+            last = float(str(found["at"])) if kind == "sample" else last
         assert time.monotonic() - started_s < 5
 
 

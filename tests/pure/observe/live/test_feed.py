@@ -59,6 +59,33 @@ def test_history_starts_over_when_the_clock_is_set_back() -> None:
     assert history["worlds"]["net"] == {"at": [10], "rates": [10], "states": {"a": "d"}}
 
 
+def test_the_hour_says_since_when_it_is_kept_and_why() -> None:
+    found = feed.Feed(("net", "docker"))
+    started = found.hour()
+    assert started["why"] == "the dashboard was started"
+    assert started["worlds"]["docker"]["fine"]["at"] == []
+    for at in range(5000, 5021):
+        found.take("net", line(at, a="up"))
+    assert found.hour()["since"] == started["since"]
+    assert found.hour()["worlds"]["net"]["means"]["rate"] == [5004.5, 5014.5]
+    found.take("net", line(10, a="up"))
+    assert (found.hour()["since"], found.hour()["why"]) == (10, "the clock was set back")
+
+
+def test_a_reader_gets_each_mean_once() -> None:
+    found = feed.Feed(("net", "docker"))
+    for at in range(21):
+        found.take("net", line(at, a="up"))
+    closed = {name: world["closed"] for name, world in found.hour()["worlds"].items()}
+    assert closed == {"net": 2, "docker": 0}
+    assert found.means_after(closed) == {}
+    for at in range(21, 45):
+        found.take("net", line(at, a="up"))
+    means = found.means_after(closed)
+    assert list(means) == ["net"]
+    assert (means["net"]["means"]["at"], means["net"]["closed"]) == ([20, 30], 4)
+
+
 class _Enough(BaseException):
     """Ends the endless loop."""
 

@@ -179,6 +179,11 @@ def test_usage_is_a_rate_beside_its_limits_and_not_across_a_restart():
     assert used([(1.0, USED), (2.0, LATER)], pids=dict.fromkeys(NAMES, 900)).cpus is None
 
 
+def test_memory_that_was_not_read_is_unknown_and_not_zero():
+    assert sample_of(reading(1.0)).memory_bytes is None
+    assert sample_of(reading(1.0, usage={NAMES[0]: USED})).memory_bytes == 50
+
+
 def test_usage_is_not_compared_over_a_moment_in_which_a_quota_seems_overdrawn():
     """A death adds a sample at once: two quotas of 100 ms within 50 ms are twice the limit."""
     burst = Usage(2.05, 1_350_000, 100_000, 60, 1_100, 200, 1.0, 64_000_000)
