@@ -166,12 +166,12 @@ def test_pictures_of_both_worlds_under_load(
     with loaded(both), b.open_page(chromium, address, (1280, 900)) as opened:
         for world in WORLDS:
             opened.await_all_up(world)
-        opened.page.wait_for_timeout(20_000)  # some history, for the curve
+        opened.page.wait_for_timeout(45_000)  # some history, for the charts
         for world in WORLDS:
             opened.page.wait_for_function(BUSY, arg=world, timeout=60_000)
             shares = opened.page.locator(f'#{world} [data-of="balance"] meter').all()
             assert len(shares) == 4
-        keep(opened, "both", ".worlds", until="#net .services")
+        keep(opened, "both", "main", until="#net .services")
         redis = pids(both, address, "net")["redis-cache"]
         os.kill(redis, signal.SIGSTOP)
         try:
