@@ -49,7 +49,7 @@ function standing(svg) {
   [svg, ...svg.querySelectorAll("*")].forEach((element, place) => {
     const style = getComputedStyle(element);
     for (const name of STYLE) copies[place].setAttribute(name, style.getPropertyValue(name));
-    for (const name of ["class", "aria-hidden", "aria-labelledby", "focusable", "role"]) copies[place].removeAttribute(name);
+    for (const name of ["class", "aria-hidden", "aria-labelledby", "focusable", "role", "href"]) copies[place].removeAttribute(name);
   });
   return copy;
 }

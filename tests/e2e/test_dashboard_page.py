@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser
@@ -19,6 +20,7 @@ from twinstack.observe.dashboard.topology_map import topology_map
 
 pytestmark = pytest.mark.e2e
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 390, 768, 1024, 1280, 1440, 1920, 2560)
 #: Whatever claims to be known of a replica.
 KNOWN = ":is([data-node], [data-row]):not([data-state=absent], [data-state=client])"
@@ -53,16 +55,15 @@ def busy() -> Iterator[Board]:
             yield made
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_overlaps_is_cut_off_or_hidden(
-    busy: Board, chromium: Browser, width: int, scheme: str
-) -> None:
-    with b.open_page(chromium, busy.url, (width, 900), scheme) as opened:
+def test_nothing_overlaps_is_cut_off_or_hidden(busy: Board, chromium: Browser, width: int) -> None:
+    with b.open_page(chromium, busy.url, (width, 900)) as opened:
         for world in ("net", "docker"):
             opened.await_state(world, "product-service-2", "degraded", 10)
-        assert opened.page.evaluate(FAULTS) == []
-        assert opened.barriers() == []
+        for scheme in SCHEMES:
+            opened.page.emulate_media(color_scheme=scheme)
+            assert (scheme, opened.page.evaluate(FAULTS)) == (scheme, [])
+            assert (scheme, opened.barriers()) == (scheme, [])
         table = opened.page.locator("#net .services").bounding_box()
         box = opened.page.locator("#net .wide").first.bounding_box()
         assert table is not None

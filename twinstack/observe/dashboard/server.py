@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._event("happened", json.dumps({"events": plain(events)}).encode())
             if means := feed.means_after(closed):
                 closed |= {name: world["closed"] for name, world in means.items()}
-                self._event("means", json.dumps(means).encode())
+                self._event("means", json.dumps(plain(means)).encode())
             for name, latest in newer.items():
                 seen[name] = latest.number
                 self._event("sample", latest.line)
