@@ -35,6 +35,7 @@ _PACKAGES = {
     "apache2-utils": ("ab",),
     "wrk": ("wrk",),
     "docker.io": ("docker", "dockerd"),
+    "prometheus": ("prometheus", "promtool"),
 }
 #: Program → the package that it is in.
 PROGRAMS = {name: package for package, names in _PACKAGES.items() for name in names}
