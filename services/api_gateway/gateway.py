@@ -18,12 +18,15 @@ from services.api_gateway.client import Client, Upstream
 from services.api_gateway.connection import Answer, Slow, TimedOut
 from services.api_gateway.discovery import Directory
 from services.api_gateway.forwarding import Forwarder, Unanswered
+from services.api_gateway.gateway_metrics import of_in_flight, of_upstreams
 from services.api_gateway.intake import Intake, Refusal, check_framing, check_head
 from services.api_gateway.messages import RETRY
 from services.api_gateway.request import ClientRequest
-from services.api_gateway.traffic_stats import TrafficStats
+from services.common import metrics
 from services.common.logs import Log
+from services.common.metrics import Metrics, of_calls, of_requests
 from services.common.request_id import RequestIds
+from services.common.request_stats import RequestStats
 from services.common.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -33,6 +36,10 @@ Send = Callable[[Message], Awaitable[None]]
 #: Of one service: a slow one takes no room from another.
 IN_FLIGHT_MAX = 1024
 _SAFE = frozenset({"GET", "HEAD"})
+_EXPOSITION = [
+    (b"content-type", metrics.CONTENT_TYPE.encode()),
+    (b"cache-control", b"no-store"),
+]
 
 
 class Gateway:
@@ -45,12 +52,18 @@ class Gateway:
         self._in_flight = 0
         self._in_flight_of = dict.fromkeys(routes.SERVICES, 0)
         self._intake = Intake(settings.max_body_bytes)
-        self._stats = TrafficStats()
+        self._stats = RequestStats()
         self._started = time.monotonic()
         self._forwarder: Forwarder
         self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
         self.directory = Directory(routes.SERVICES, settings.registry_url, log, time.monotonic)
+        self._metrics = Metrics(
+            partial(of_requests, self._stats),
+            lambda: of_in_flight(self._in_flight - 1),  # but for the one that asks
+            partial(of_upstreams, self.directory.rotations),
+            partial(of_calls, self.directory.calls),
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Start and stop, as uvicorn asks by ASGI; requests come to `respond`."""
@@ -77,7 +90,12 @@ class Gateway:
                 counted = False
                 asked = self.directory.calls.document()
                 about = {"in_flight": self._in_flight, "asked": asked}
-                status, body = 200, self._stats.body(self.directory.rotations, **about)
+                rotations = self.directory.rotations
+                status, body = 200, traffic_stats.body(self._stats, rotations, **about)
+            elif metrics.is_requested(request.method, request.path, request.peer):
+                counted = False
+                status, body = 200, self._metrics.text()
+                passed_back = messages.answer_lines(_EXPOSITION, raw_id, status, body)
             else:
                 answer, upstream = await self._pass_on(request, heeded, raw_id)
                 status, body = answer.status, answer.body
@@ -97,7 +115,7 @@ class Gateway:
         request.answer(status, passed_back or messages.own_lines(raw_id, body, *own), body)
         took_s = time.perf_counter() - started
         if counted:
-            self._stats.add(status, took_s)
+            self._stats.add(request.method, status, took_s)
         via = upstream.name if upstream else None
         path = request.shown_path
         self._log.request(request_id, request.method, path, status, took_s, upstream=via)

@@ -20,6 +20,7 @@ class RetryBudget:
     _left: float = RETRIES_AT_ONCE
     _answers: int = 0
     _asked_at: float = 0.0
+    taken: int = 0
 
     def take(self, answers: int, now: float) -> bool:
         """Take one retry if one is left. `answers`: those that the service gave so far."""
@@ -30,4 +31,5 @@ class RetryBudget:
         if self._left < 1:
             return False
         self._left -= 1
+        self.taken += 1
         return True

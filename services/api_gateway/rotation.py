@@ -59,6 +59,11 @@ class Rotation:
         """Count the instances that can be reached."""
         return sum(u.standing.rank is not Rank.UNREACHABLE for u in self.upstreams)
 
+    @property
+    def retries(self) -> int:
+        """The retries that were taken so far."""
+        return self._retries.taken
+
     def take_retry(self) -> bool:
         """Take one retry from the budget if one is left."""
         return self._retries.take(sum(u.answers for u in self.upstreams), self._clock())

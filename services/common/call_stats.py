@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 #: What stores are called here and in /health, wherever they are; instances have their own names.
 REDIS, POSTGRES, REGISTRY = "redis", "postgres", "registry"
@@ -14,7 +14,9 @@ Failures = type[BaseException] | tuple[type[BaseException], ...]
 
 
 @dataclass(slots=True)
-class _Calls:
+class CallSums:
+    """The calls to one destination. Units: seconds."""
+
     name: str
     answers: int = 0
     failures: int = 0
@@ -26,7 +28,7 @@ class CallStats:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_name: dict[str, _Calls] = {}
+        self._by_name: dict[str, CallSums] = {}
 
     @contextmanager
     def timed(self, name: str, failures: Failures = BaseException) -> Iterator[None]:
@@ -49,15 +51,16 @@ class CallStats:
         with self._lock:
             calls = self._by_name.get(name)
             if calls is None:
-                calls = self._by_name[name] = _Calls(name)
+                calls = self._by_name[name] = CallSums(name)
             calls.failures += failed
             calls.answers += not failed
             calls.busy_s += took_s
 
-    def document(self) -> list[dict[str, object]]:
-        """Give the sums since the process started. Units: seconds."""
+    def sums(self) -> list[CallSums]:
+        """Give the sums since the process started, by name."""
         with self._lock:
-            return [
-                asdict(calls) | {"busy_s": round(calls.busy_s, 6)}
-                for _, calls in sorted(self._by_name.items())
-            ]
+            return [replace(calls) for _, calls in sorted(self._by_name.items())]
+
+    def document(self) -> list[dict[str, object]]:
+        """Give them for JSON."""
+        return [asdict(calls) | {"busy_s": round(calls.busy_s, 6)} for calls in self.sums()]

@@ -1,7 +1,7 @@
 """What every Flask service does the same way: request ids, logs, errors and answers in JSON.
 
 `make_app` makes a Flask application with JSON errors; `Instrumented` wraps it for the server, adds
-`X-Request-ID` and `X-Served-By`, and logs.
+`X-Request-ID` and `X-Served-By`, counts, logs, and answers GET /metrics.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_input_stream
 
+from services.common import metrics
 from services.common.failures import (
     DatabaseBusy,
     DatabaseDown,
@@ -24,7 +25,9 @@ from services.common.failures import (
     RedisFull,
 )
 from services.common.logs import Log
+from services.common.metrics import Collect, Metrics, of_requests
 from services.common.request_id import RequestIds
+from services.common.request_stats import RequestStats
 from services.common.settings import Settings
 
 if TYPE_CHECKING:
@@ -155,16 +158,24 @@ class Instrumented:
     """The application as the server calls it.
 
     `shortcut` answers a GET as the framework would, before that looks at it; or gives None.
+    `sources` give the service's own families at /metrics, beside those of its requests.
     """
 
     def __init__(
-        self, app: WSGIApplication, settings: Settings, log: Log, shortcut: Shortcut | None = None
+        self,
+        app: WSGIApplication,
+        settings: Settings,
+        log: Log,
+        *sources: Collect,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self._app = app
         self._log = log
         self._served_by = ("X-Served-By", settings.replica)
         self._ids = RequestIds()
         self._shortcut = shortcut
+        self._stats = RequestStats()
+        self._metrics = Metrics(partial(of_requests, self._stats), *sources)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -174,13 +185,24 @@ class Instrumented:
         if "CONTENT_LENGTH" in environ:
             environ["wsgi.input"] = content = get_input_stream(environ)
         found = self._shortcut(path) if self._shortcut is not None and method == "GET" else None
+        counted = found is not None or path != "/health"
+        if found is None and metrics.is_requested(method, path, environ.get("REMOTE_ADDR", "")):
+            found, counted = self._exposition(method), False
         status, headers, body = found or self._dispatch(environ, this_id)
         headers += (self._served_by, ("X-Request-ID", this_id))
         while content and content.read(65_536):
             pass  # Left unread, it would end the connection, which the answer says is kept.
         start_response(status, headers)
-        self._log.request(this_id, method, path, int(status[:3]), time.perf_counter() - started)
+        code, took_s = int(status[:3]), time.perf_counter() - started
+        if counted:
+            self._stats.add(method, code, took_s)
+        self._log.request(this_id, method, path, code, took_s)
         return [body]
+
+    def _exposition(self, method: str) -> Answered:
+        text = self._metrics.text()
+        headers = [("Content-Type", metrics.CONTENT_TYPE), ("Content-Length", str(len(text)))]
+        return "200 OK", headers, b"" if method == "HEAD" else text
 
     def _dispatch(self, environ: WSGIEnvironment, this_id: str) -> Answered:
         environ[REQUEST_ID] = this_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from services.common.catalogue import keys_of_change
 from services.common.failures import DatabaseBusy, RedisDown
+from services.common.request_stats import Counts
 from services.common.service import Service
 from services.common.wsgi import ApiError, request_id
 from services.order_service import orders
@@ -29,6 +30,7 @@ class Checkout:
         self._database = service.database
         self._carts = carts
         self._locked = LockedProducts(service.database)
+        self.outcomes = Counts("placed", "replayed", "refused", "failed")
 
     def order(self, request: OrderRequest, lines: Lines | None) -> Placed:
         """Order these lines, or else what is in the session's cart.
@@ -36,10 +38,19 @@ class Checkout:
         Raises: ApiError 409, 422, 503; DatabaseDown, DatabaseBusy, OutcomeUnknown; RedisDown
         (only if it is the cart).
         """
-        if lines is None:
-            placed = self._order_cart(request)
-        else:
-            placed = self._place(request, Cart("", lines))
+        outcome = "failed"
+        try:
+            if lines is None:
+                placed = self._order_cart(request)
+            else:
+                placed = self._place(request, Cart("", lines))
+            outcome = "replayed" if placed.replayed else "placed"
+        except (ApiError, DatabaseBusy) as error:
+            if isinstance(error, DatabaseBusy) or error.status < 500:
+                outcome = "refused"
+            raise
+        finally:
+            self.outcomes.add(outcome)
         self._tell_redis(request.session, placed)
         return placed
 

@@ -16,14 +16,13 @@ from services.order_service.requests import Lines, parse_items, parse_line, pars
 from services.order_service.sessions import ClientSession, Sessions
 
 
-def create(service: Service, products: Products, carts: Carts) -> Flask:
+def create(service: Service, products: Products, carts: Carts, checkout: Checkout) -> Flask:
     """Create the application with its database, Redis and product client.
 
     Raises: SettingError without the secret that signs session ids.
     """
     app = make_app_with_health(service)
     database = service.database
-    checkout = Checkout(service, carts)
     known = Sessions(service.settings.secret(sessions.SECRET))
     cookie_tail = f"; Max-Age={service.settings.session_ttl_s}; HttpOnly; Path=/; SameSite=Lax"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from services.common.metrics import of_calls, of_counts
 from services.common.redis_store import CACHE_WAIT_S
 from services.common.registry_client import Registration
 from services.common.service import start
@@ -19,5 +22,13 @@ if _settings.cache == "near":
     _cache: Cache = NearCache(_service.store, _settings.cache_ttl_s, _copies)
 else:
     _cache = Cache(_service.store, _settings.cache_ttl_s)
-app = Instrumented(create(_service, _cache), _settings, _log, shortcut=shortcut(_cache))
+_reads = "Reads of the catalogue: near (this process), hit (Redis), miss, bypass (Redis is down)."
+app = Instrumented(
+    create(_service, _cache),
+    _settings,
+    _log,
+    partial(of_calls, _service.calls),
+    partial(of_counts, "cache_reads_total", _reads, "result", _cache.reads),
+    shortcut=shortcut(_cache),
+)
 Registration(_settings, _log, _service.calls).start()

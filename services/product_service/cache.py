@@ -18,6 +18,7 @@ from contextlib import suppress
 from services.common.catalogue import lease_key
 from services.common.failures import RedisDown
 from services.common.redis_store import RedisStore, Script
+from services.common.request_stats import Counts
 
 LEASE_MS = 1500
 WAITS = 5
@@ -45,6 +46,9 @@ class Cache:
         self._store = store
         self._ttl_ms = ttl_s * 1000
         self._sleep = sleep
+        self.reads = Counts(
+            "near", "hit", "miss", "bypass"
+        )  #: what was served, by where it is from
 
     def held(self, key: bytes) -> tuple[bytes, str] | None:
         """Give what is cached, and "hit"; None for what `read` must do more for than look."""

@@ -67,6 +67,7 @@ class Leases:
         }
         self._left: dict[Key, Instance] = {}  # each expired when it left
         self._save = save
+        self.heartbeats = 0  #: leases that were renewed
 
     @property
     def uptime_s(self) -> float:
@@ -107,6 +108,7 @@ class Leases:
             _require_owner(entry, source)
             renewed = replace(entry, expires_at=now + entry.lease_s)
             self._known[service, instance] = renewed
+            self.heartbeats += 1
             return True
 
     def remove(self, service: str, instance: str, source: str) -> bool:

@@ -13,6 +13,7 @@ from services.common.registry_client import Registration
 from services.common.service import Service
 from services.common.settings import from_environment
 from services.order_service.carts import Carts
+from services.order_service.checkout import Checkout
 from services.order_service.product_client import Products
 from services.order_service.routes import create
 from services.order_service.sessions import HEADER, SECRET, Sessions
@@ -30,7 +31,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     parts = (Database(settings, calls), RedisStore(settings, calls))
     service = Service(settings, log, calls, *parts)
     products = Products(Registration(settings, log, calls), service)
-    return create(service, products, Carts(service.store, 60)).test_client()
+    carts = Carts(service.store, 60)
+    return create(service, products, carts, Checkout(service, carts)).test_client()
 
 
 @pytest.mark.parametrize(
