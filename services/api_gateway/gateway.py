@@ -59,8 +59,9 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self.directory = Directory(routes.SERVICES, settings.registry_url, log, time.monotonic)
         self._metrics = Metrics(
+            settings.workers,
             partial(of_requests, self._stats),
-            lambda: of_in_flight(self._in_flight - 1),  # but for the one that asks
+            lambda: of_in_flight(self._in_flight),
             partial(of_upstreams, self.directory.rotations),
             partial(of_calls, self.directory.calls),
         )
@@ -94,7 +95,13 @@ class Gateway:
                 status, body = 200, traffic_stats.body(self._stats, rotations, **about)
             elif metrics.is_requested(request.method, request.path, request.peer):
                 counted = False
-                status, body = 200, self._metrics.text()
+                self._in_flight -= 1  # a scrape is not among what it shows
+                # In a thread: a worker that is silent holds up the scrape alone.
+                scrape = self._loop.run_in_executor(None, self._metrics.answer)
+                try:
+                    status, body = await scrape
+                finally:
+                    self._in_flight += 1
                 passed_back = messages.answer_lines(_EXPOSITION, raw_id, status, body)
             else:
                 answer, upstream = await self._pass_on(request, heeded, raw_id)

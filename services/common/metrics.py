@@ -7,8 +7,9 @@ Only a client in the replica's own namespace gets it. Source: Prometheus, "Expos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
 
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -21,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 
 from services.common.call_stats import POSTGRES, REDIS, CallStats
 from services.common.request_stats import BOUNDS_S, Counts, RequestStats
+from services.common.workers import Workers, merged
 
 PATH = "/metrics"
 _PATHS = frozenset({PATH, PATH.encode()})
@@ -34,20 +36,38 @@ Rows = Iterable[tuple[Sequence[str], float]]  # the labels' values, and the samp
 _STORES = frozenset({REDIS, POSTGRES})
 
 
+@dataclass(frozen=True, slots=True)
+class _Families:
+    """What prometheus_client calls a collector."""
+
+    collect: Collect
+
+
 class Metrics:
-    """The exposition of one process: its own families, and the process' (CPU, memory, start)."""
+    """The exposition of a replica of so many workers, of which this process is one.
 
-    def __init__(self, *sources: Collect) -> None:
+    It has the given families, and those of the process: CPU time, memory, start.
+    """
+
+    def __init__(self, workers: int, *sources: Collect) -> None:
         self._sources = (*sources, PROCESS_COLLECTOR.collect, PLATFORM_COLLECTOR.collect)
+        self._workers = Workers(self._own_text) if workers > 1 else None
 
-    def collect(self) -> Iterator[Metric]:
-        """Give every family; what prometheus_client calls a collector has this."""
-        for source in self._sources:
-            yield from source()
+    def answer(self) -> tuple[int, bytes]:
+        """Give a status and the exposition: 503 when a worker is silent, for a part is no whole."""
+        if self._workers is None:
+            return 200, self._own_text()
+        try:
+            families = merged(self._workers.texts())
+        except OSError as error:
+            return 503, f"another worker of this replica does not answer: {error}\n".encode()
+        return 200, generate_latest(_Families(lambda: families))
 
-    def text(self) -> bytes:
-        """Write the exposition."""
-        return generate_latest(self)
+    def _own_text(self) -> bytes:
+        return generate_latest(_Families(self._collect))
+
+    def _collect(self) -> Families:
+        return chain.from_iterable(source() for source in self._sources)
 
 
 def is_requested(method: str, path: str | bytes, client: str) -> bool:

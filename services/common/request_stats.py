@@ -1,8 +1,8 @@
 """How many requests were answered, with what, and how long that took; exact in threads.
 
-It is on the path of every request. A lock, a dictionary and a list of whole numbers cost a third of
-what prometheus_client's own Counter and Histogram with labels do (`python -m bench.count_requests`
-measures both), and the exposition reads them when it is asked (`metrics`).
+It is on the path of every request: a lock, a dictionary and a list of whole numbers take 0.4 µs,
+prometheus_client's Counter with labels and its Histogram 1.6 µs, as
+bench/reference/request_counting.py measures. `metrics` reads them when it is asked.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ class Settings:
 
     service: str
     replica: str
+    workers: int  # processes of the replica
     address: str
     port: int
     registry_url: str
@@ -63,6 +64,7 @@ def from_environment(service: str, environ: Mapping[str, str] | None = None) -> 
     return Settings(
         service=name,
         replica=env.get("TWINSTACK_REPLICA", name),
+        workers=_integer(env, "TWINSTACK_WORKERS", 1, 1, 64),
         address=env.get("TWINSTACK_ADDRESS", "") or _own_address(env.get("TWINSTACK_TOWARDS", "")),
         port=_integer(env, "TWINSTACK_PORT", 5000, 1, 65535),
         registry_url=env.get("REGISTRY_URL", "http://service-registry:8500"),

@@ -175,7 +175,7 @@ class Instrumented:
         self._ids = RequestIds()
         self._shortcut = shortcut
         self._stats = RequestStats()
-        self._metrics = Metrics(partial(of_requests, self._stats), *sources)
+        self._metrics = Metrics(settings.workers, partial(of_requests, self._stats), *sources)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -200,9 +200,10 @@ class Instrumented:
         return [body]
 
     def _exposition(self, method: str) -> Answered:
-        text = self._metrics.text()
+        status, text = self._metrics.answer()
         headers = [("Content-Type", metrics.CONTENT_TYPE), ("Content-Length", str(len(text)))]
-        return "200 OK", headers, b"" if method == "HEAD" else text
+        line = "200 OK" if status == 200 else "503 Service Unavailable"
+        return line, headers, b"" if method == "HEAD" else text
 
     def _dispatch(self, environ: WSGIEnvironment, this_id: str) -> Answered:
         environ[REQUEST_ID] = this_id

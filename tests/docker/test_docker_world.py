@@ -64,6 +64,21 @@ def test_a_second_command_names_who_holds_the_instance(up: DockerWorld):
         up.up(timeout_s=1, progress=print_nothing)
 
 
+GET_METRICS = r"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n"
+
+
+def test_metrics_are_for_a_client_in_the_container_alone(up: DockerWorld):
+    for service in ("api-gateway", "nginx-lb"):
+        published = up.published(service)
+        assert published is not None
+        assert fetch(published.url("/metrics"))[0] == 404
+    for service in ("api-gateway", "product-service", "order-service", "service-registry"):
+        port = up.endpoint(service).port
+        ask = f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{GET_METRICS}' >&3"
+        seek = "grep -q ^process_start_time_seconds <&3"
+        assert up.exec(service, ["/bin/bash", "-c", f"{ask}; {seek}"]) == 0
+
+
 def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up: DockerWorld):
     published = up.published("api-gateway")
     assert published is not None

@@ -210,8 +210,11 @@ def test_other_hosts_and_sites_learn_nothing(flat: Sandbox, address: str) -> Non
     port = address.rsplit(":", 1)[1]
     refused = flat.run("curl", "-sS", "--max-time", "3", f"http://203.0.113.1:{port}", check=False)
     assert refused.returncode == 7  # it listens on the loopback alone
-    for path in ("/internal/status", "/internal/counts"):
-        assert flat.fetch(f"http://10.0.0.10{path}", *code) == "404"
+    for path in ("/internal/status", "/internal/counts", "/metrics", "/api/metrics"):
+        for claim in ("X-Forwarded-For: 127.0.0.1", "X-Real-IP: 127.0.0.1"):
+            assert flat.fetch(f"http://10.0.0.10{path}", *code, "-H", claim) == "404"
+    inside = ("net.exec", "api-gateway", "--", "curl", "-s", "http://127.0.0.1:3000/metrics")
+    assert "\nprocess_start_time_seconds " in flat.invoke(*inside).stdout
 
 
 def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox, address: str) -> None:

@@ -19,7 +19,7 @@ PRESENT = (
     "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,iputils-ping,mmdebstrap,mount,openssh-client,procps,"
     "python3-venv,systemd,tshark"
 )
-ABSENT = "docker.io wrk"
+ABSENT = "docker.io prometheus wrk"
 
 # An init and a run level make it a machine that starts services. The daemon that docker.io's
 # script starts is a stand-in: a start is seen, and nothing else happens.
@@ -42,7 +42,8 @@ echo "run levels: $(find /etc/rc?.d -name 'S*' | sort | xargs)"
 echo "policy: $(stat -c '%F %a %u:%g %i %Y %s' /usr/sbin/policy-rc.d 2>/dev/null) $(
     cat /usr/sbin/policy-rc.d 2>/dev/null | sha256sum)"
 echo "left: $(ls -d /usr/sbin/policy-rc.d?* /var/lib/twinstack* 2>/dev/null | xargs)"
-echo "running: $(cat /proc/[0-9]*/comm | grep -E '^(dockerd|containerd|docker)' | sort -u | xargs)"
+echo "running: $(cat /proc/[0-9]*/comm |
+    grep -E '^(dockerd|containerd|docker|prometheus)' | sort -u | xargs)"
 echo "asked of systemd: $(
     grep -E '(^| )(re)?start( |$)' /run/systemctl.log 2>/dev/null | sort -u | xargs)"
 END

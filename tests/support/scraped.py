@@ -27,9 +27,12 @@ def ask(
     method: str = "GET",
     source: str = "127.0.0.1",
     headers: Mapping[str, str] | None = None,
+    timeout_s: float = 20,
 ) -> Response:
     """Send a request from an address of our choice."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
+    link = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=timeout_s, source_address=(source, 0)
+    )
     with closing(link):
         link.request(method, path, headers=dict(headers or {}))
         answer = link.getresponse()

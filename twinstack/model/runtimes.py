@@ -74,7 +74,11 @@ def launch_of(spec: ServiceSpec) -> Launch:
         # INT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
         return Launch("postgres", postgres, probe, environment, "INT", data=POSTGRES_DATA)
     data = APPLICATION_DATA if spec.data else None
-    environment = (*_PYTHON_ENVIRONMENT, *((("DATA_DIR", data),) if data else ()))
+    environment = (
+        *_PYTHON_ENVIRONMENT,
+        *((("DATA_DIR", data),) if data else ()),
+        *((("TWINSTACK_WORKERS", str(spec.workers)),) if spec.workers > 1 else ()),
+    )
     return Launch("python", _python_command(spec), probe, environment, "TERM", data=data)
 
 

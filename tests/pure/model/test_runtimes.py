@@ -68,6 +68,9 @@ def test_workers_and_threads_come_from_the_topology():
     plan = edited_plan(edit)
     orders = plan.replica("order-service").launch.command
     assert orders[orders.index("--workers") + 1] == "3"
+    # By it a worker knows that it has siblings, whose requests are the replica's too.
+    assert dict(plan.replica("order-service").environment)["TWINSTACK_WORKERS"] == "3"
+    assert "TWINSTACK_WORKERS" not in dict(plan.replica("product-service").environment)
     assert orders[orders.index("--blocking-threads") + 1] == "9"
     gateway = plan.replica("api-gateway").launch.command
     assert gateway[gateway.index("--workers") + 1] == "2"

@@ -86,8 +86,8 @@ def test_calls_to_stores_and_to_peers_are_families_of_their_own() -> None:
     counts = Counts("placed", "refused")
     counts.add("placed")
     orders = partial(of_counts, "orders_total", "Orders.", "outcome", counts)
-    metrics = Metrics(partial(of_requests, RequestStats()), partial(of_calls, calls), orders)
-    seen = Scrape(metrics.text().decode())
+    metrics = Metrics(1, partial(of_requests, RequestStats()), partial(of_calls, calls), orders)
+    seen = Scrape(metrics.answer()[1].decode())
     assert scraped.complaints(seen.text) == ""
     assert seen.value("store_calls_total", store="redis", outcome="ok") == 1
     assert seen.value("store_calls_total", store="redis", outcome="failed") == 1
