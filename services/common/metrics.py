@@ -77,15 +77,15 @@ def is_requested(method: str, path: str | bytes, client: str) -> bool:
 
 def counter(name: str, about: str, labels: Sequence[str], rows: Rows) -> Metric:
     """Make a counter's family."""
-    family = CounterMetricFamily(name, about, labels=labels)
-    for values, sample in rows:
-        family.add_metric(values, sample)
-    return family
+    return _filled(CounterMetricFamily(name, about, labels=labels), rows)
 
 
 def gauge(name: str, about: str, labels: Sequence[str], rows: Rows) -> Metric:
     """Make a gauge's family."""
-    family = GaugeMetricFamily(name, about, labels=labels)
+    return _filled(GaugeMetricFamily(name, about, labels=labels), rows)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, rows: Rows) -> Metric:
     for values, sample in rows:
         family.add_metric(values, sample)
     return family
@@ -94,12 +94,12 @@ def gauge(name: str, about: str, labels: Sequence[str], rows: Rows) -> Metric:
 def of_requests(stats: RequestStats) -> Families:
     """Give the requests that were answered, by method and status, and how long they took."""
     counts = stats.counts()
-    answers = ((method, str(status), n) for (method, status), n in sorted(counts.answers.items()))
+    answers = sorted(counts.answers.items())
     yield counter(
         "http_requests_total",
         "Requests answered, but for those of /health and /metrics.",
         ("method", "code"),
-        (((method, code), number) for method, code, number in answers),
+        (((method, str(status)), number) for (method, status), number in answers),
     )
     bounds = (*map(str, BOUNDS_S), "+Inf")
     yield HistogramMetricFamily(
@@ -112,8 +112,10 @@ def of_requests(stats: RequestStats) -> Families:
 
 def of_calls(calls: CallStats) -> Families:
     """Give this process's calls to stores, and to the registry and instances (its peers)."""
-    for kind, is_kind in (("store", True), ("peer", False)):
-        sums = [sums for sums in calls.sums() if (sums.name in _STORES) is is_kind]
+    all_sums = calls.sums()
+    stores = [sums for sums in all_sums if sums.name in _STORES]
+    peers = [sums for sums in all_sums if sums.name not in _STORES]
+    for kind, sums in (("store", stores), ("peer", peers)):
         yield counter(
             f"{kind}_calls_total",
             f"Calls to each {kind}, but for those of health checks.",

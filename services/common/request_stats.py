@@ -19,7 +19,7 @@ BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class RequestCounts:
+class CountedRequests:
     """What was counted up to one moment. Units: seconds."""
 
     answers: dict[tuple[str, int], int]  # by method and status
@@ -51,10 +51,10 @@ class RequestStats:
             self._buckets[place] += 1
             self._busy_s += took_s
 
-    def counts(self) -> RequestCounts:
+    def counts(self) -> CountedRequests:
         """Give all counts, of one moment."""
         with self._lock:
-            return RequestCounts(dict(self._answers), tuple(self._buckets), self._busy_s)
+            return CountedRequests(dict(self._answers), tuple(self._buckets), self._busy_s)
 
 
 class Counts:

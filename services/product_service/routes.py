@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Flask, Response
 
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
@@ -25,14 +23,10 @@ def create(service: Service, cache: Cache) -> Flask:
         products = service.database.read(lambda cursor: _rows(cursor, _LIST))
         return dump({"products": products, "count": len(products), "currency": CURRENCY})
 
-    def read(key: bytes, load: Callable[[], bytes | None]) -> tuple[bytes | None, str]:
-        body, source = cache.read(key, load)
-        cache.reads.add(source)
-        return body, source
-
     @app.get("/products")
     def products() -> Response:
-        body, source = read(LIST_KEY, load_list)
+        body, source = cache.read(LIST_KEY, load_list)
+        cache.reads.add(source)
         assert body is not None
         return Response(body, 200, _headers(source))
 
@@ -46,7 +40,8 @@ def create(service: Service, cache: Cache) -> Flask:
             rows = service.database.read(lambda cursor: _rows(cursor, _ONE, product_id))
             return dump({**rows[0], "currency": CURRENCY}) if rows else None
 
-        body, source = read(product_key(product_id), load)
+        body, source = cache.read(product_key(product_id), load)
+        cache.reads.add(source)
         if body is None:
             raise ApiError(404, "unknown_product", f"there is no product {product_id}")
         return Response(body, 200, _headers(source))

@@ -1,4 +1,4 @@
-"""Set-up installs docker.io and starts and enables nothing: seen in throw-away Debian trees.
+"""Set-up installs daemons and starts and enables nothing: seen in throw-away Debian trees.
 
 Each test runs the real script on the real packages; only the network is taken away. The rarer
 combinations are marked long: make check-setup runs them too.
@@ -39,13 +39,14 @@ until [ -e /var/lib/dpkg/info/docker.io.postinst ]; do sleep 0.02; done
 )
 def test_an_ordinary_installation_is_seen_to_start_and_enable(run_in_tree, systemd):
     seen = run_in_tree(
-        BEFORE + f"{INSTALL} docker.io </dev/null >/run/log 2>&1; sleep 1" + AFTER,
+        BEFORE + f"{INSTALL} docker.io prometheus </dev/null >/run/log 2>&1; sleep 1" + AFTER,
         systemd=systemd,
     )
     before, after = seen.at("before"), seen.at("after")
-    assert "docker.service" not in before["enabled"]
-    assert "docker.service" in after["enabled"]
-    assert "S01docker" in after["run levels"]
+    for name in ("docker", "prometheus"):
+        assert f"{name}.service" not in before["enabled"]
+        assert f"{name}.service" in after["enabled"]
+        assert f"S01{name}" in after["run levels"]
     assert "start" in after["asked of systemd"] if systemd else "dockerd" in after["running"]
 
 
