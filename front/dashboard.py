@@ -49,4 +49,4 @@ def dashboard(_: Context, allow_host: list[str], port: int = 7700) -> None:
     require_root("dashboard")
     worlds = finders()
     with feed.watching(worlds) as samples:
-        server.serve(samples, plans, here.repository, port, say, allowed, worlds)
+        server.serve(samples, plans, here.repository, port, say, allowed, worlds, here.instance)

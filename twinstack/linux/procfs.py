@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +58,20 @@ class Stat:
     start_ticks: int  # since boot; pid and start together are unique
 
 
-def stat(pid: int) -> Stat:
+def stat(pid: int, proc: Path = PROC) -> Stat:
     """Read a process's state and times. Raises: OSError when it is gone."""
-    text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     words = text.rpartition(")")[2].split()  # a program's name may hold blanks and parentheses
     group, session, user, system, user_2, system_2, start = (
         int(words[at]) for at in (2, 3, 11, 12, 13, 14, 19)
     )
     return Stat(words[0], group, session, user + system, user_2 + system_2, start)
+
+
+def started_at(pid: int, proc: Path = PROC) -> float:
+    """Give when a process started, in seconds of the epoch. Raises: OSError when it is gone."""
+    since_boot_s = stat(pid, proc).start_ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot_s)
 
 
 def start_ticks(pid: int) -> int:

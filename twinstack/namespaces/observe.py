@@ -7,7 +7,6 @@ Nothing is changed, nothing is assumed: what cannot be read is an error.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -197,7 +196,7 @@ def _located(process: ProgramFacts, paths: InstancePaths) -> ProgramFacts:
     try:
         inode = os.stat(f"/proc/{process.pid}/ns/net").st_ino
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-        started = _started(process.pid)
+        started = procfs.started_at(process.pid)
         written = (paths.run / "launch" / process.replica).stat().st_mtime
     except OSError:
         return process
@@ -206,9 +205,3 @@ def _located(process: ProgramFacts, paths: InstancePaths) -> ProgramFacts:
     # nginx writes its title over its environment: then the start time must decide.
     launch = launches[0] if launches else "older" if started < written - _CLOCK_TICK_S else None
     return replace(process, launch=launch, namespace_inode=inode)
-
-
-def _started(pid: int) -> float:
-    """Give when a process was started, in seconds of the epoch."""
-    since_boot = procfs.stat(pid).start_ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)

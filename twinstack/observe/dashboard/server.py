@@ -28,6 +28,12 @@ from twinstack.observe.dashboard import hosts, page
 from twinstack.observe.detail.looks import Looks
 from twinstack.observe.live.feed import Feed
 from twinstack.observe.live.watcher import FindWorld
+from twinstack.observe.metrics.exposition import (
+    CONTENT_TYPE,
+    TIMEOUT_HEADER,
+    Exposition,
+    scrape_timeout_s,
+)
 from twinstack.printable import plain
 from twinstack.reconcile import Progress
 
@@ -96,9 +102,11 @@ class Server(ThreadingHTTPServer):
         port: int,
         allowed: Sequence[hosts.ServedHost] = (),
         worlds: FindWorlds = _NO_WORLDS,
+        instance: str = "main",
     ) -> None:
         self.feed = feed
         self.looks = Looks(feed, worlds)
+        self.metrics = Exposition(feed, instance)
         self.plans = CachedPlans(plans)
         self.repository = repository
         self.allowed = tuple(allowed)  # hosts besides the loopback
@@ -157,6 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", json.dumps(documents).encode())
         elif path == "/replica.json":
             self._look(query)
+        elif path == "/metrics":
+            timeout_s = scrape_timeout_s(self.headers.get(TIMEOUT_HEADER, ""))
+            self._answer(200, CONTENT_TYPE, self.server.metrics(timeout_s))
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
@@ -283,12 +294,13 @@ def serve(
     say: Progress,
     allowed: Sequence[hosts.ServedHost] = (),
     worlds: FindWorlds = _NO_WORLDS,
+    instance: str = "main",
 ) -> None:
     """Serve until Ctrl-C, to the loopback's names and those allowed.
 
     Raises: TwinstackError for a busy port.
     """
-    with listen(feed, plans, repository, port, allowed, worlds) as server:
+    with listen(feed, plans, repository, port, allowed, worlds, instance) as server:
         say(f"http://{ADDRESS}:{server.port}/ (on this machine alone; Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=1.0)
@@ -301,10 +313,11 @@ def listen(
     port: int,
     allowed: Sequence[hosts.ServedHost] = (),
     worlds: FindWorlds = _NO_WORLDS,
+    instance: str = "main",
 ) -> Server:
     """Make the listening server. Raises: TwinstackError when the port is not available."""
     try:
-        return Server(feed, plans, repository, port, allowed, worlds)
+        return Server(feed, plans, repository, port, allowed, worlds, instance)
     except OSError as error:
         raise TwinstackError(
             f"port {port}",

@@ -17,6 +17,8 @@ Value = TypeVar("Value")
 EDGE = "nginx-lb"
 GATEWAY = "api-gateway"
 REGISTRY = "service-registry"
+#: Runtimes whose services answer GET /metrics, inside their namespace alone.
+HAVE_METRICS = frozenset({"asgi", "wsgi"})
 #: Balance is averaged over this many seconds: a quiet stack gets few requests in one.
 BALANCE_S = 10.0
 
@@ -42,6 +44,11 @@ class Usage:
     sent_bytes: int
     cpu_limit: float | None = None  # cores
     memory_limit: int | None = None  # bytes
+    started_at: float | None = None  # its main process, in seconds of the epoch
+    periods: int | None = None  # of the CPU quota in which it ran
+    throttled_periods: int | None = None
+    pids: int | None = None  # processes and threads
+    pids_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Reading:
 
     at_s: float  # of the monotonic clock
     pids: Mapping[str, int] = field(default_factory=dict)  # main processes
+    restarts: Mapping[str, int] = field(default_factory=dict)  # since the watcher found the world
     probes: Mapping[str, ProbeResult] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
     requests: Mapping[str, Dated[int]] = field(default_factory=dict)  # nginx's count, ours excluded
@@ -66,6 +74,21 @@ class Reading:
     dependencies: Mapping[str, Dated[tuple[DependencyCounts, ...]]] = field(default_factory=dict)
     registry: tuple[Lease, ...] | None = None  # None: no answer
     conntrack: tuple[int, int] | None = None  # entries and their limit; None: not tracked
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a replica has used so far. A counter falls only when what it counts was created anew."""
+
+    started_at: float | None  # its main process, in seconds of the epoch
+    cpu_s: float
+    periods: int | None  # of the CPU quota in which it ran
+    throttled_periods: int | None
+    throttled_s: float
+    received_bytes: int
+    sent_bytes: int
+    pids: int | None
+    pids_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,9 @@ class ReplicaSample:
     memory_limit: int | None
     in_bytes_per_s: float | None
     out_bytes_per_s: float | None
+    restarts: int = 0  # that the watcher saw
+    totals: Totals | None = None  # None: not read yet
+    metrics_port: int | None = None  # of its own GET /metrics, inside its namespace; None: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from twinstack.observe.live.model import (
     BALANCE_S,
     EDGE,
     GATEWAY,
+    HAVE_METRICS,
     REGISTRY,
     Dated,
     EdgeSample,
@@ -20,6 +21,8 @@ from twinstack.observe.live.model import (
     Reading,
     ReplicaSample,
     Share,
+    Totals,
+    Usage,
     Value,
     WorldSample,
 )
@@ -118,6 +121,23 @@ def _replica(replica: Replica, readings: Sequence[Reading]) -> ReplicaSample:
         memory_limit=usage.memory_limit if usage else None,
         in_bytes_per_s=per_s("received_bytes"),
         out_bytes_per_s=per_s("sent_bytes"),
+        restarts=now.restarts.get(name, 0),
+        totals=_totals(usage) if usage else None,
+        metrics_port=replica.port if replica.runtime in HAVE_METRICS else None,
+    )
+
+
+def _totals(usage: Usage) -> Totals:
+    return Totals(
+        started_at=usage.started_at,
+        cpu_s=usage.cpu_us / 1e6,
+        periods=usage.periods,
+        throttled_periods=usage.throttled_periods,
+        throttled_s=usage.throttled_us / 1e6,
+        received_bytes=usage.received_bytes,
+        sent_bytes=usage.sent_bytes,
+        pids=usage.pids,
+        pids_limit=usage.pids_limit,
     )
 
 

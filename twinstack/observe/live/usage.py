@@ -11,10 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinstack.linux.cgroup import CgroupLimits, ControlGroup, parse_flat_keyed, read_layout
+from twinstack.linux import procfs
+from twinstack.linux.cgroup import (
+    CgroupLimits,
+    ControlGroup,
+    parse_flat_keyed,
+    read_layout,
+    throttled_us,
+)
 from twinstack.observe.live.model import Usage
 
 PROC = Path("/proc")
@@ -27,6 +34,7 @@ class _Replica:
     pid: int
     group: ControlGroup
     limits: CgroupLimits
+    started_at: float | None = None  # in seconds of the epoch
 
 
 class UsageReader:
@@ -46,13 +54,19 @@ class UsageReader:
                 if name in unknown and path.strip("/"):  # the root cgroup is no replica's
                     group = ControlGroup.at(path, layout)
                     with suppress(OSError):
-                        known[name] = _Replica(pids[name], group, group.limits())
+                        known[name] = self._replica(pids[name], group)
         usage = {}
         for name, replica in known.items():
             with suppress(OSError, ValueError):  # it ended between two reads
                 usage[name] = self._usage(replica, now_s)
         self._replicas = {name: known[name] for name in usage}
         return usage
+
+    def _replica(self, pid: int, group: ControlGroup) -> _Replica:
+        replica = _Replica(pid, group, group.limits())
+        with suppress(OSError):  # once a process: computed again, it would differ by a little
+            return replace(replica, started_at=procfs.started_at(pid, self._proc))
+        return replica
 
     def _usage(self, replica: _Replica, now_s: float) -> Usage:
         process, group = self._proc / str(replica.pid), replica.group
@@ -63,16 +77,29 @@ class UsageReader:
         stat = parse_flat_keyed((memory / "memory.stat").read_text())
         droppable = stat.get("total_inactive_file", stat.get("inactive_file", 0))
         received, sent = interfaces((process / "net/dev").read_text())
+        cpu = parse_flat_keyed((group.directory("cpu") / "cpu.stat").read_text())
         return Usage(
             at_s=now_s,
             cpu_us=group.cpu_us(),
-            throttled_us=group.throttled_us(),
+            throttled_us=throttled_us(cpu),
             memory_bytes=max(int((memory / current).read_text()) - droppable, 0),
             received_bytes=received,
             sent_bytes=sent,
             cpu_limit=replica.limits.cpus,
             memory_limit=replica.limits.memory_bytes,
+            started_at=replica.started_at,
+            periods=cpu.get("nr_periods"),
+            throttled_periods=cpu.get("nr_throttled"),
+            pids=_pids(group),
+            pids_limit=replica.limits.pids,
         )
+
+
+def _pids(group: ControlGroup) -> int | None:
+    """Give the number of processes and threads; None where no controller counts them."""
+    with suppress(OSError, ValueError):
+        return int((group.directory("pids") / "pids.current").read_text())
+    return None
 
 
 def interfaces(text: str) -> tuple[int, int]:

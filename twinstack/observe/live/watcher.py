@@ -8,7 +8,7 @@ when one ended, often while a replica has none, and now and then.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import NoReturn
@@ -82,6 +82,8 @@ class _Watch:
         self._readings: deque[model.Reading] = deque(maxlen=round(model.BALANCE_S / PERIOD_S) + 3)
         self._events: list[Event] = []
         self._died_s: dict[str, float] = {}
+        self._last_pids: dict[str, int] = {}
+        self._restarts: Counter[str] = Counter()
 
     def run(self) -> bool:
         """Watch until the world is gone; give True when another runs in its place."""
@@ -135,9 +137,14 @@ class _Watch:
             if now_s - self._died_s.get(name, -PERIOD_S) >= PERIOD_S:
                 results[name] = probe.result
         registries = [one.registry for one in probes.values() if one.registry is not None]
+        self._restarts.update(
+            name for name, pid in pids.items() if self._last_pids.get(name, pid) != pid
+        )
+        self._last_pids |= pids
         return model.Reading(
             at_s=now_s,
             pids=pids,
+            restarts=dict(self._restarts),
             probes=results,
             usage=self._usage.read(pids, now_s),
             requests={name: one.requests for name, one in probes.items() if one.requests},

@@ -13,10 +13,13 @@ import pytest
 from twinstack.observe.live import feed
 from twinstack.observe.live.model import Health, ReplicaSample, WorldSample
 
+#: The rest of a replica's sample: nothing is known.
+_NOTHING: Any = [None] * 9
+
 
 def line(at: float, **states: Health) -> bytes:
     replicas = tuple(
-        ReplicaSample(name, name, state, "", *[None] * 9) for name, state in states.items()
+        ReplicaSample(name, name, state, "", *_NOTHING) for name, state in states.items()
     )
     event = {"at": at, "kind": "death", "replica": "a", "text": "gone", "good": False}
     sample = WorldSample("net", at, bool(states), rate=at, replicas=replicas, events=(event,))
