@@ -17,6 +17,7 @@ from front import (
     doctor,
     health,
     invocation,
+    metrics,
     net,
     overlay,
     policy,
@@ -30,7 +31,7 @@ invocation.spare_encodings()
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.
-NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check, chaos)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos)
 
 namespace = Collection(
     clean.clean,

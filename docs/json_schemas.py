@@ -30,6 +30,7 @@ from twinstack.observe.journey.report import Journeys
 from twinstack.observe.live.model import WorldSamples
 from twinstack.observe.logs.show import LogDocument
 from twinstack.observe.picture.model import Topologies
+from twinstack.observe.prometheus.run import MetricsStatus
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.overlay.chaos import FaultReport
 from twinstack.overlay.flooding import UnderlayTraffic
@@ -55,6 +56,8 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "docker.status": (documents.Services,),
     "doctor": (DoctorReport,),
     "health": (WorldSamples,),
+    "metrics.status": (MetricsStatus,),
+    "metrics.up": (MetricsStatus,),
     "net.status": (documents.Status,),
     "overlay.plan": (documents.HostPlans,),
     "overlay.status": (documents.HostsStatus,),

@@ -7,6 +7,7 @@ values. A world made without a shape has the shape of the running one, or flat.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.topology import Topology, WorldName
     from twinstack.namespaces.logs import NamespaceLogs
     from twinstack.namespaces.world import NamespaceWorld
+    from twinstack.observe.prometheus.run import Metrics
     from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
     from twinstack.overlay.ssh import Machine
@@ -268,6 +270,13 @@ class Stack:
         hosts = hosts_for(self.instance, spec, count)
         return SwarmWorld(plan, hosts, spec.underlay, repository=self.repository)
 
+    def metrics(self) -> Metrics:
+        """Give the Prometheus beside this instance's worlds."""
+        from twinstack.observe.prometheus.run import Metrics
+
+        dashboard = (sys.executable, "-m", "invoke", "dashboard")
+        return Metrics(self.instance, self.repository, dashboard, self.topology_file)
+
     def net_shape(self) -> str | None:
         """Give the shape of the namespace world that is up, or None."""
         from twinstack.state.journal import read_journal
@@ -320,6 +329,7 @@ class Stack:
 
         own = {self.instance, *part_instances(self.instance)}
         return (
+            *self.metrics().removable(),
             *of_overlay(self.instance),
             *of_swarm(self.instance),
             *of_net(self.instance, keep_stores=keep_stores),
@@ -347,6 +357,7 @@ class Stack:
                 '"invoke overlay.down --ssh"'
             )
         teardown = Teardown()
+        teardown.tidy("clean", self.metrics().down)
         for down in (down_overlay, down_swarm):
             teardown.tidy("clean", partial(down, self.instance, progress=progress))
         for clean in (namespaces.clean, clean_docker):

@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
-from twinstack.linux import cgroup
+from twinstack.linux import cgroup, cgroup_removal
 from twinstack.linux.cgroup import CONTROLLERS, ControlGroup, Layout
 from twinstack.model.plan import Plan
 from twinstack.model.topology import Limits
@@ -81,50 +77,19 @@ def cpu_us(instance: str, replica: str, layout: Layout) -> int:
 
 def existing(instance: str, layout: Layout) -> tuple[str, ...]:
     """List the cgroups that an instance has, declared or not."""
-    names: set[str] = set()
-    for directory in layout.directories(f"twinstack/{instance}"):
-        if directory.is_dir():
-            names |= {child.name for child in directory.iterdir() if child.is_dir()}
-    return tuple(sorted(names))
+    return cgroup_removal.children(f"twinstack/{instance}", layout)
 
 
 def end_processes(instance: str, replica: str, layout: Layout) -> None:
-    """Kill what still runs in a replica's cgroup and wait until it is gone.
-
-    Only members of our own cgroup are ever signalled. Raises: StepFailed when one stays.
-    """
-    deadline_s = time.monotonic() + 5.0
-    while left := processes(instance, replica, layout):
-        if time.monotonic() > deadline_s:
-            raise StepFailed(f"cgroup {replica}", "is not empty", f"processes {left} stay")
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+    """Kill what still runs in a replica's cgroup. Raises: StepFailed when one stays."""
+    cgroup_removal.end_processes(path_of(instance, replica), layout)
 
 
 def remove(instance: str, replica: str, layout: Layout) -> None:
     """End what still runs in a cgroup, and remove it. Raises: StepFailed."""
-    end_processes(instance, replica, layout)
-    for directory in layout.directories(path_of(instance, replica)):
-        _remove_directory(directory)
+    cgroup_removal.remove(path_of(instance, replica), layout)
 
 
 def remove_parents(instance: str, layout: Layout) -> None:
     """Remove the instance's own level, and ours above it once no instance is left."""
-    for path in (f"twinstack/{instance}", "twinstack"):
-        for directory in layout.directories(path):
-            if directory.is_dir() and not any(child.is_dir() for child in directory.iterdir()):
-                _remove_directory(directory)
-
-
-def _remove_directory(directory: Path) -> None:
-    deadline_s = time.monotonic() + 2.0
-    while directory.is_dir():
-        try:
-            directory.rmdir()
-        except OSError as error:
-            # A killed process leaves its cgroup a moment after it left /proc.
-            if time.monotonic() > deadline_s:
-                raise StepFailed(f"cgroup {directory}", "cannot be removed", str(error)) from error
-            time.sleep(0.01)
+    cgroup_removal.remove_empty(f"twinstack/{instance}", layout)

@@ -1,0 +1,69 @@
+"""End what runs in a cgroup of ours, and remove it, on either version.
+
+Only members of the cgroup are ever signalled. A cgroup is given by its path below each mount.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from twinstack.errors import StepFailed
+from twinstack.linux.cgroup import ControlGroup, Layout
+
+_END_S, _REMOVE_S, _POLL_S = 5.0, 2.0, 0.01
+
+
+def children(path: str, layout: Layout) -> tuple[str, ...]:
+    """Name the cgroups below one, in any hierarchy."""
+    directories = (directory for directory in layout.directories(path) if directory.is_dir())
+    names = {
+        child.name for directory in directories for child in directory.iterdir() if child.is_dir()
+    }
+    return tuple(sorted(names))
+
+
+def end_processes(path: str, layout: Layout) -> None:
+    """Kill what runs in a cgroup and wait until it is gone. Raises: StepFailed when one stays."""
+    deadline_s = time.monotonic() + _END_S
+    while left := ControlGroup.at(path, layout).processes():
+        if time.monotonic() > deadline_s:
+            raise StepFailed(f"cgroup {_name(path)}", "is not empty", f"processes {left} stay")
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
+
+
+def remove(path: str, layout: Layout) -> None:
+    """End what still runs in a cgroup, and remove it. Raises: StepFailed."""
+    end_processes(path, layout)
+    for directory in layout.directories(path):
+        _remove_directory(directory)
+
+
+def remove_empty(path: str, layout: Layout) -> None:
+    """Remove a cgroup, and those above it, as long as none is below. Raises: StepFailed."""
+    for level in (Path(path), *Path(path).parents[:-1]):
+        for directory in layout.directories(str(level)):
+            if directory.is_dir() and not any(child.is_dir() for child in directory.iterdir()):
+                _remove_directory(directory)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _remove_directory(directory: Path) -> None:
+    deadline_s = time.monotonic() + _REMOVE_S
+    while directory.is_dir():
+        try:
+            directory.rmdir()
+        except OSError as error:
+            # A killed process leaves its cgroup a moment after it left /proc.
+            if time.monotonic() > deadline_s:
+                raise StepFailed(f"cgroup {directory}", "cannot be removed", str(error)) from error
+            time.sleep(_POLL_S)
