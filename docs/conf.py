@@ -36,6 +36,7 @@ GROUPS = {
         "docs/dashboard",
         "docs/topology",
         "docs/logs",
+        "docs/metrics",
         "docs/connections",
         "docs/traffic",
         "docs/journey",
