@@ -129,6 +129,12 @@ def check_orders(
     _run(context, "orders", *(files[each] for each in worlds_of(world)), words=words)
 
 
+@task(help={"pictures": "store the screenshot of its alerts in docs/"})
+def check_metrics(context: Context, pictures: bool = False) -> None:
+    """Let Prometheus watch both worlds while replicas die, hang and go, and its disk fills up."""
+    _run(context, "metrics", "metrics", words="--pictures docs" if pictures else "")
+
+
 @task(help={"pictures": "store the screenshots in docs/"})
 def check_dashboard(context: Context, pictures: bool = False) -> None:
     """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""

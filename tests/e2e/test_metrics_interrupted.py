@@ -29,7 +29,7 @@ def test_struck_at_any_act_down_removes_everything_and_up_goes_on(
     acts = int(words)
     host.invoke("metrics.down")
     assert differences(before, snapshot(host)) == []
-    sample = range(1, acts + 1) if full else (acts // 2, acts)
+    sample = range(1, acts + 1) if full else (acts // 2,)
     for number in sample:
         for struck in (signal.SIGKILL, signal.SIGINT) if full else (signal.SIGKILL,):
             assert up(host, number, struck)[0] != 0, (number, struck)

@@ -29,8 +29,8 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 STALE_S = 8.0
 #: However many ask, the services are asked no more often.
 SHORTEST_S = 0.5
-#: How long services may take to answer, unless Prometheus says that it waits less.
-_WITHIN_S, _LEAST_S = 1.0, 0.2
+#: How long services may take to answer: half of the scrape's time, within bounds.
+_LEAST_S, _UNSAID_S, _MOST_S = 0.2, 1.0, 3.0
 Documents = Mapping[WorldName, Mapping[str, Any]]
 #: Asks replicas, within so many seconds.
 Ask = Callable[[Mapping[tuple[str, str], relay.Target], float], dict[tuple[str, str], bytes]]
@@ -48,7 +48,7 @@ class Exposition:
         self._until_s = 0.0
 
     def __call__(self, scrape_timeout_s: float | None = None) -> bytes:
-        """Give the text; services take half of the time that the scrape may take, at most."""
+        """Give the text, of which what services say may take half of the scrape's time."""
         with self._lock:
             if time.monotonic() >= self._until_s:
                 registry = CollectorRegistry(auto_describe=False)
@@ -60,9 +60,9 @@ class Exposition:
     def _families(self, scrape_timeout_s: float | None) -> tuple[Metric, ...]:
         latest = self._feed.latest()
         documents = fresh({name: one.document for name, one in latest.items()}, time.time())
-        within_s = _WITHIN_S
+        within_s = _UNSAID_S
         if scrape_timeout_s is not None:
-            within_s = max(min(within_s, scrape_timeout_s / 2), _LEAST_S)
+            within_s = max(min(scrape_timeout_s / 2, _MOST_S), _LEAST_S)
         bodies = self._ask(targets(documents), within_s)
         drops = drop_counts.read(self._instance, list(documents))
         return families(documents, bodies, drops)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
@@ -40,6 +41,8 @@ from twinstack.state.paths import InstancePaths
 _OPTIONS = TypeAdapter(Options)
 _LOCK = "metrics"
 _POLL_S = 0.1
+#: When the last sample is older than this and four intervals, none is stored.
+_STORED_S = 10.0
 _CANNOT_READ = 'look at it, then run "invoke metrics.down"'
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -125,7 +128,7 @@ class Metrics:
             for program in stale:
                 processes.start(program, layout)
                 progress(f"{program.name}: started, http://{ADDRESS}:{program.port}/")
-            self._await(planned, layout, timeout_s)
+            self._await(planned, layout, options, timeout_s)
         return self.status()
 
     def down(self) -> tuple[str, ...]:
@@ -160,15 +163,17 @@ class Metrics:
         """Look at what runs and answers, and ask Prometheus which alerts fire."""
         options, layout = self._running_options(), cgroup.read_layout()
         planned = self._programs(options or Options(), layout)
-        parts = tuple(self._part(program, layout, absent=options is None) for program in planned)
+        parts = tuple(self._part(program, layout, options) for program in planned)
         port = planned[-1].port
         found = processes.query(port, "alerts").get("alerts", []) if parts[-1].state == "up" else []
         return MetricsStatus(parts, tuple(_firing(each) for each in found if _fires(each)))
 
-    def _part(self, program: Program, layout: cgroup.Layout, *, absent: bool) -> MetricsPart:
+    def _part(
+        self, program: Program, layout: cgroup.Layout, options: Options | None
+    ) -> MetricsPart:
         address = f"http://{ADDRESS}:{program.port}/"
         running = processes.observe(program, layout)
-        if absent and not running.pids:
+        if options is None and not running.pids:
             return MetricsPart(program.name, "absent", "")
         if not running.pids:
             return MetricsPart(program.name, "down", address, 'run "invoke metrics.up"')
@@ -178,7 +183,9 @@ class Metrics:
             )
         if not running.shells:
             return MetricsPart(program.name, "down", address, "nothing keeps it running")
-        detail = _target_error(program.port) if program.name == "prometheus" else ""
+        detail = ""
+        if program.name == "prometheus":
+            detail = _target_error(program.port) or _storage_error(program, options)
         return MetricsPart(program.name, "down" if detail else "up", address, detail)
 
     def _running_options(self) -> Options | None:
@@ -216,10 +223,16 @@ class Metrics:
         for program in planned:
             files.write(program.script, program.text)
 
-    def _await(self, planned: Sequence[Program], layout: cgroup.Layout, timeout_s: float) -> None:
+    def _await(
+        self,
+        planned: Sequence[Program],
+        layout: cgroup.Layout,
+        options: Options,
+        timeout_s: float,
+    ) -> None:
         deadline_s = time.monotonic() + timeout_s
         while True:
-            parts = [self._part(program, layout, absent=False) for program in planned]
+            parts = [self._part(program, layout, options) for program in planned]
             waiting = [part for part in parts if part.state != "up"]
             if not waiting:
                 return
@@ -238,6 +251,16 @@ def _target_error(port: int) -> str:
                 return ""
             return target["lastError"] or "it has not scraped yet"
     return "it does not know its target yet"
+
+
+def _storage_error(program: Program, options: Options | None) -> str:
+    """Say why Prometheus stores nothing, as with a full disk; "" while it does."""
+    query = quote(f'timestamp(up{{job="{JOB}"}})')
+    found = processes.query(program.port, f"query?query={query}").get("result", [])
+    oldest_s = _STORED_S + 4 * (options or Options()).interval_s
+    if found and time.time() - float(found[0]["value"][1]) <= oldest_s:
+        return ""
+    return f"it stores nothing: {processes.log_tail(program.script)}"
 
 
 def _fires(alert: dict[str, object]) -> bool:

@@ -368,3 +368,14 @@ def test_a_busy_port_is_one_line(feed: Feed):
         port = taken.getsockname()[1]
         with pytest.raises(TwinstackError, match=rf"^port {port}: cannot be listened on: "):
             server.listen(feed, dict, ROOT, port)
+
+
+def test_metrics_are_served_as_prometheus_reads_them_and_to_no_stranger(board, feed) -> None:
+    feed.take("net", line(time.time()))
+    status, headers, body = ask(board, "/metrics", X_Prometheus_Scrape_Timeout_Seconds="1")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain; version=")
+    assert b'twinstack_world_up{world="net"} 1.0' in body
+    assert b'twinstack_world_up{world="docker"}' not in body  # its sample is of 1970
+    assert ask(board, "/metrics", Host="rebound.example")[0] == 421
+    assert ask(board, "/metrics", Sec_Fetch_Site="cross-site")[0] == 403
