@@ -66,7 +66,6 @@ def test_a_replica_that_is_scaled_away_disappears_with_all_its_series(measured: 
 def test_fifty_scrapes_a_second_get_an_answer_each(
     measured: Sandbox, tell: Callable[[str], None]
 ) -> None:
-    seconds = "cgroup"
     group = f"twinstack/{measured.instance}.metrics/exporter"
     files = [f"/sys/fs/cgroup/cpuacct/{group}/cpuacct.usage", f"/sys/fs/cgroup/{group}/cpu.stat"]
     script = f"cat {' '.join(files)} 2>/dev/null | head -1 | tr -dc 0-9"
@@ -171,9 +170,13 @@ def test_the_alerts_of_a_killed_and_a_frozen_replica_on_prometheus_page(
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"{PROMETHEUS}/classic/alerts")
             page.wait_for_selector("text=ReplicaDown")
+            page.check("text=Show annotations")
+            for alert in ("ReplicaDown", "ReplicaRestarted"):
+                page.click(f"text={alert}")
+            page.wait_for_selector("text=invoke net.logs redis-cache")
             if folder:
-                (tmp_path / "page.html").write_text(page.content())
-                page.screenshot(path=str(ROOT / folder / "metrics-alerts.png"))
+                page.wait_for_timeout(500)  # the rows unfold
+                page.screenshot(path=str(ROOT / folder / "metrics-alerts.png"), full_page=True)
     finally:
         os.kill(frozen, signal.SIGCONT)
 

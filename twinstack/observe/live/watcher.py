@@ -2,7 +2,8 @@
 
 Runs in a child of its own, since it enters namespaces; the number of readers does not matter to it.
 A process that ends is reported at once. The supervisor or the engine is asked which processes run
-when one ended, often while a replica has none, and now and then.
+when one ended, often while a replica has none, and now and then; then also whether the world still
+is what it was when it was found.
 """
 
 from __future__ import annotations
@@ -105,15 +106,20 @@ class _Watch:
             if ended:  # its restart takes a moment
                 time.sleep(max(min(due_s - time.monotonic(), PERIOD_S / 2), 0))
             lacking = len(pids) < len(self._plan.replicas)
-            again_s = ASK_LACKING_S if lacking else ASK_AGAIN_S
-            if ended or time.monotonic() - asked_s > again_s:
+            soon = lacking or self._knows_of_more()
+            if ended or time.monotonic() - asked_s > (ASK_LACKING_S if soon else ASK_AGAIN_S):
                 before, pids = pids, self._world.main_pids()
                 asked_s = time.monotonic()
-                if pids and pids != before:
+                if pids and (pids != before or not lacking):  # more replicas change no process
                     now = self._find()
                     if now is None or samples.key_of(now.plan) != samples.key_of(self._plan):
                         return True
         return False
+
+    def _knows_of_more(self) -> bool:
+        """Tell whether the registry names an instance that is not in the plan: it was scaled up."""
+        leases = (self._readings[-1].registry or ()) if self._readings else ()
+        return any(lease.instance not in self._names for lease in leases)
 
     def _emit_sample(self, pids: dict[str, int], ended: tuple[str, ...]) -> None:
         if not self._readings and not all(one.settled for one in self._prober.probes.values()):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support.bench_fakes import PLAN
 from twinstack.errors import TwinstackError
 from twinstack.observe.live import watcher
 from twinstack.observe.live.model import WorldSample
@@ -76,3 +79,36 @@ def test_a_world_that_is_unknown_has_not_gone_down(monkeypatch: pytest.MonkeyPat
         (False, ["world down"]),
         (False, []),
     ]
+
+
+class SilentProber:
+    """Nothing ends, and nobody answers."""
+
+    def __init__(self, plan: Any) -> None:
+        self.probes: dict[str, Any] = {}
+
+    def follow(self, pids: Any) -> None:
+        pass
+
+    def round(self, wait_s: float) -> tuple[str, ...]:
+        return ()
+
+    def wait(self, until_s: float) -> tuple[str, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+def test_replicas_that_are_added_are_noticed_although_no_process_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watcher, "Prober", SilentProber)
+    monkeypatch.setattr(watcher, "ASK_AGAIN_S", 0.0)
+    fewer = replace(PLAN, replicas=PLAN.replicas[1:])
+    pids = {replica.name: 1 << 22 for replica in fewer.replicas}
+    world: Any = SimpleNamespace(plan=fewer, main_pids=lambda: pids, cgroup_paths=dict)
+    more: Any = SimpleNamespace(plan=PLAN)
+    samples: list[WorldSample] = []
+    assert watcher._Watch("net", world, lambda: more, samples.append).run()
+    assert len(samples) < 3
