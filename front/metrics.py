@@ -9,7 +9,7 @@ from invoke.context import Context
 from front import tables
 from front.reporting import answer, say, show_removed, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, NOTHING, WrongUse
+from twinstack.errors import NOT_SO, NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -40,10 +40,6 @@ def metrics_up(
     for option, value in (("port", port), ("metrics-port", metrics_port)):
         if value is not None:
             bounds.within(option, value, 1, 65535, "it is a port")
-    if port is not None and port == metrics_port:
-        raise WrongUse(
-            "--port", f"cannot be {port}", "--metrics-port is the same", "choose another"
-        )
     if interval is not None:
         bounds.within("interval", interval, 1, _LONGEST_INTERVAL_S, "it is a time, more than 0")
     bounds.timeout(timeout)

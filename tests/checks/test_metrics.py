@@ -170,7 +170,7 @@ def test_the_alerts_of_a_killed_and_a_frozen_replica_on_prometheus_page(
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"{PROMETHEUS}/classic/alerts")
             page.wait_for_selector("text=ReplicaDown")
-            page.check("text=Show annotations")
+            page.click("button.show-annotations")
             for alert in ("ReplicaDown", "ReplicaRestarted"):
                 page.click(f"text={alert}")
             page.wait_for_selector("text=invoke net.logs redis-cache")

@@ -62,7 +62,7 @@ def test_a_port_in_use_and_a_missing_program_are_one_line_each(host: Sandbox) ->
         "--port 0",
         "--metrics-port 65536",
         "--interval 0",
-        "--port 80 --metrics-port 80",
+        "--port 7701",
     ):
         done = host.invoke("metrics.up", *words.split(), check=False)
         assert (done.returncode, done.stderr.count("\n")) == (64, 1), words

@@ -16,7 +16,7 @@ from docs.grafana_dashboard import selected
 from twinstack.observe.metrics.families import OWN, RELAYED
 
 BOARD: dict[str, Any] = json.loads((metrics.HERE / "grafana" / "twinstack.json").read_text())
-#: Of every dashboard, by the documented JSON model.
+#: Of every dashboard of the classic model. Source: grafana.com, Dashboard JSON model.
 FIELDS = {
     *("id", "uid", "title", "tags", "timezone", "editable", "graphTooltip", "panels", "time"),
     *("timepicker", "templating", "annotations", "refresh", "schemaVersion", "version", "links"),

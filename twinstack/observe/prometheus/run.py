@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from twinstack.errors import Missing, NotHealthy
+from twinstack.errors import Missing, NotHealthy, WrongUse
 from twinstack.linux import cgroup, cgroup_removal, files
 from twinstack.observe.prometheus import processes
 from twinstack.observe.prometheus.files import (
@@ -106,7 +106,7 @@ class Metrics:
         """Start what does not run as asked, and wait until Prometheus has scraped.
 
         An option that is None keeps the running value. Raises: Missing without prometheus; Locked;
-        TwinstackError for a port that is taken; NotHealthy.
+        WrongUse for equal ports, TwinstackError for one that is taken; NotHealthy.
         """
         if shutil.which("prometheus") is None:
             cause, remedy = "no such program", 'run "make setup" (or "invoke doctor")'
@@ -115,6 +115,9 @@ class Metrics:
             asked = {"port": port, "metrics_port": metrics_port, "interval_s": interval_s}
             given = {name: value for name, value in asked.items() if value is not None}
             options = replace(self._running_options() or Options(), **given)
+            if options.port == options.metrics_port:
+                cause, remedy = "--metrics-port is the same", "choose another"
+                raise WrongUse("--port", f"cannot be {options.port}", cause, remedy)
             layout = cgroup.read_layout()
             planned = self._programs(options, layout)
             states = {program: processes.observe(program, layout) for program in planned}
