@@ -167,7 +167,7 @@ def test_the_alerts_of_a_killed_and_a_frozen_replica_on_prometheus_page(
     try:
         eventually(lambda: ("ReplicaDown", "net", "redis-cache") in firing(measured), within_s=60)
         with b.chromium(measured, tmp_path) as browser:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page = browser.new_page(viewport={"width": 1280, "height": 1600})
             page.goto(f"{PROMETHEUS}/classic/alerts")
             page.wait_for_selector("text=ReplicaDown")
             page.click("button.show-annotations")
@@ -176,7 +176,8 @@ def test_the_alerts_of_a_killed_and_a_frozen_replica_on_prometheus_page(
             page.wait_for_selector("text=invoke net.logs redis-cache")
             if folder:
                 page.wait_for_timeout(500)  # the rows unfold
-                page.screenshot(path=str(ROOT / folder / "metrics-alerts.png"), full_page=True)
+                page.evaluate("scrollTo(0, 0)")
+                page.screenshot(path=str(ROOT / folder / "metrics-alerts.png"))
     finally:
         os.kill(frozen, signal.SIGCONT)
 
