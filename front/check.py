@@ -51,6 +51,12 @@ def check_http(context: Context) -> None:
 
 
 @task()
+def check_api(context: Context) -> None:
+    """Send ten thousand requests by the OpenAPI document: each answer is as it says."""
+    _run(context, "api", "api")
+
+
+@task()
 def check_traffic(context: Context) -> None:
     """Read damaged captures for ten minutes: no traceback, and the same counts as tshark."""
     _run(context, "traffic", "traffic", "traffic_live")

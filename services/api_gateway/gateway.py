@@ -1,6 +1,6 @@
 """The gateway: passes requests on and gives answers back.
 
-Every error is JSON with the request's id; services/README.md lists the statuses.
+Every error is a problem document with the request's id; services/README.md lists the statuses.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
+from services.api.document import document
 from services.api_gateway import health_checks, messages, routes, traffic_stats
 from services.api_gateway.client import Client, Upstream
 from services.api_gateway.connection import Answer, Slow, TimedOut
 from services.api_gateway.discovery import Directory
 from services.api_gateway.forwarding import Forwarder, Unanswered
 from services.api_gateway.gateway_metrics import of_in_flight, of_upstreams
-from services.api_gateway.intake import Intake, Refusal, check_framing, check_head
+from services.api_gateway.intake import Intake, Refusal, check_framing, check_head, check_reads
 from services.api_gateway.messages import RETRY
 from services.api_gateway.request import ClientRequest
 from services.common import metrics
@@ -40,6 +41,7 @@ _EXPOSITION = [
     (b"content-type", metrics.CONTENT_TYPE.encode()),
     (b"cache-control", b"no-store"),
 ]
+OPENAPI = json.dumps(document(), separators=(",", ":")).encode()
 
 
 class Gateway:
@@ -79,7 +81,7 @@ class Gateway:
         raw_id = request_id.encode()
         upstream: Upstream | None = None
         passed_back: list[bytes] | None = None
-        own: tuple[bytes, ...] = ()
+        own: tuple[bytes, ...] = (messages.JSON,)
         counted = True
         self._in_flight += 1
         try:
@@ -103,18 +105,21 @@ class Gateway:
                 finally:
                     self._in_flight += 1
                 passed_back = messages.answer_lines(_EXPOSITION, raw_id, status, body)
+            elif request.path == b"/openapi.json":
+                check_reads(request.method)
+                status, body = 200, OPENAPI
             else:
                 answer, upstream = await self._pass_on(request, heeded, raw_id)
                 status, body = answer.status, answer.body
                 kept_body = None if request.method == "HEAD" else body
                 passed_back = messages.answer_lines(answer.headers, raw_id, status, kept_body)
         except Refusal as refusal:
-            status, own = refusal.status, refusal.lines
-            body = messages.error_body(refusal.code, refusal.message, request_id)
+            status, own = refusal.status, (messages.PROBLEM, *refusal.lines)
+            body = messages.error_body(status, refusal.code, refusal.message, request_id)
         except Exception:
             self._log.exception("unexpected error", request_id=request_id)
-            status = 500
-            body = messages.error_body("internal_error", "see the gateway's log", request_id)
+            status, own = 500, (messages.PROBLEM,)
+            body = messages.error_body(500, "internal_error", "see the gateway's log", request_id)
         finally:
             self._in_flight -= 1
         if request.is_stalled:
@@ -174,9 +179,7 @@ class Gateway:
 
     def _health(self, method: str) -> tuple[int, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""
-        if method not in {"GET", "HEAD"}:
-            message = f"{method} is not possible here"
-            raise Refusal(405, "method_not_allowed", message, b"allow: GET, HEAD\r\n")
+        check_reads(method)
         registry = self.directory.registry_state()
         reasons = []
         instances = {}

@@ -63,6 +63,13 @@ def check_framing(http_version: str, heeded: Heeded) -> None:
         raise Refusal(400, "bad_request", "Idempotency-Key must be one header", CLOSE)
 
 
+def check_reads(method: str) -> None:
+    """Refuse what does not only read. Raises: Refusal 405."""
+    if method not in {"GET", "HEAD"}:
+        message = f"{method} is not possible here, only GET, HEAD"
+        raise Refusal(405, "method_not_allowed", message, b"allow: GET, HEAD\r\n")
+
+
 def client_of(heeded: Heeded, peer: str) -> str:
     """Name the client: as the last X-Forwarded-For, nginx', says; else who is connected."""
     if heeded.forwarded_for:

@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from services.common.problems import MEDIA_TYPE, problem
+
 Headers = list[tuple[bytes, bytes]]
+JSON, PROBLEM = b"application/json", MEDIA_TYPE.encode()
 CLOSE, RETRY = b"connection: close\r\n", b"retry-after: 1\r\n"
 
 HOP_BY_HOP = frozenset(
@@ -108,16 +111,16 @@ def answer_lines(
     return lines
 
 
-def error_body(code: str, message: str, request_id: str) -> bytes:
+def error_body(status: int, code: str, message: str, request_id: str) -> bytes:
     """Write an error as the services do."""
-    body = {"error": code, "message": message, "request_id": request_id}
+    body = problem(status, code, message, request_id)
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def own_lines(request_id: bytes, body: bytes, *more: bytes) -> list[bytes]:
+def own_lines(request_id: bytes, body: bytes, media_type: bytes, *more: bytes) -> list[bytes]:
     """Give the lines of an answer of the gateway's own."""
     return [
-        b"content-type: application/json\r\n",
+        b"content-type: %s\r\n" % media_type,
         b"cache-control: no-store\r\n",
         b"content-length: %d\r\n" % len(body),
         b"x-request-id: %s\r\n" % request_id,

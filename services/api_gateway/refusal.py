@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from services.api_gateway.messages import CLOSE, Headers, error_body, own_lines
+from services.api_gateway.messages import CLOSE, PROBLEM, Headers, error_body, own_lines
 from services.common.request_id import RequestIds
 
 URL_MAX_BYTES = 8 * 1024
@@ -27,8 +27,8 @@ class NoRequest(NamedTuple):
     def answer(self) -> bytes:
         """Write the answer, the connection's last."""
         request_id = _ids.make()
-        body = error_body(self.code, self.message, request_id)
-        lines = own_lines(request_id.encode(), body, CLOSE)
+        body = error_body(self.status, self.code, self.message, request_id)
+        lines = own_lines(request_id.encode(), body, PROBLEM, CLOSE)
         return b"".join((STATUS_LINE[self.status], *lines, b"\r\n", body))
 
 

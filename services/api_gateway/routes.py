@@ -1,11 +1,12 @@
-"""Which path goes where, and by which methods; pure."""
+"""Which path goes where, and by which methods, from the table of the public interface; pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-PRODUCTS, ORDERS = "product-service", "order-service"
-_READ = ("GET", "HEAD")
+from services.api.operations import GATEWAY, KEY, Operation
+from services.api.table import OPERATIONS
+
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -20,6 +21,10 @@ class Route:
     takes_key: bool = False  # its service carries out a POST with an Idempotency-Key once
 
     @property
+    def is_prefix(self) -> bool:
+        return self.public.endswith(b"/") and self.public != b"/"
+
+    @property
     def allow(self) -> bytes:
         return ", ".join(self.methods).encode()
 
@@ -28,24 +33,45 @@ class Route:
         return method in _IDEMPOTENT or (self.takes_key and has_key)
 
 
-ROUTES = (
-    Route(b"/api/products", PRODUCTS, b"/products", _READ),
-    Route(b"/api/products/", PRODUCTS, b"/products/", _READ),
-    Route(b"/api/orders", ORDERS, b"/orders", ("POST",), takes_key=True),
-    Route(b"/api/orders/", ORDERS, b"/orders/", _READ),
-    Route(b"/api/cart", ORDERS, b"/cart", (*_READ, "POST", "PUT", "DELETE")),
-)
-SERVICES = (PRODUCTS, ORDERS)
-_by_path = {route.public: route for route in ROUTES}
+def _routes() -> tuple[Route, ...]:
+    by_path: dict[str, list[Operation]] = {}
+    for operation in OPERATIONS:
+        if operation.service != GATEWAY:
+            by_path.setdefault(operation.path, []).append(operation)
+    return tuple(map(_route, by_path.values()))
+
+
+def _route(operations: list[Operation]) -> Route:
+    methods: list[str] = []
+    for operation in operations:
+        methods += ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+    first = operations[0]
+    return Route(
+        _prefix(first.path),
+        first.service,
+        _prefix(first.upstream),
+        tuple(methods),
+        takes_key=any(KEY in operation.parameters for operation in operations),
+    )
+
+
+def _prefix(path: str) -> bytes:
+    return path.partition("{")[0].encode()
+
+
+ROUTES = _routes()
+SERVICES = tuple(dict.fromkeys(route.service for route in ROUTES))
+_paths = {route.public: route for route in ROUTES if not route.is_prefix}
+_prefixes = {route.public: route for route in ROUTES if route.is_prefix}
 
 
 def find(path: bytes) -> tuple[Route, bytes] | None:
     """Give the route of a (percent-encoded) path and the path at the upstream, or None."""
-    route = _by_path.get(path)
+    route = _paths.get(path)
     if route is not None:
-        return None if path.endswith(b"/") else (route, route.upstream)
+        return route, route.upstream
     head, _, last = path.rpartition(b"/")
-    route = _by_path.get(head + b"/")
+    route = _prefixes.get(head + b"/")
     if route is None or not last or last in {b".", b".."}:
         return None
     return route, route.upstream + last

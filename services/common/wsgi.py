@@ -26,6 +26,7 @@ from services.common.failures import (
 )
 from services.common.logs import Log
 from services.common.metrics import Collect, Metrics, of_requests
+from services.common.problems import MEDIA_TYPE, problem
 from services.common.request_id import RequestIds
 from services.common.request_stats import RequestStats
 from services.common.settings import Settings
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Answered = tuple[str, list[tuple[str, str]], bytes]  # status line, headers, body
-Shortcut = Callable[[str], Answered | None]
+Shortcut = Callable[["WSGIEnvironment"], Answered | None]
 
 REQUEST_ID = "twinstack.request_id"
 JSON = "application/json"
@@ -57,9 +58,9 @@ def dump(payload: object) -> bytes:
     return _dump(payload).encode(errors="backslashreplace")
 
 
-def answer(payload: object, status: int = 200) -> Response:
+def answer(payload: object, status: int = 200, media_type: str = JSON) -> Response:
     """Answer with JSON."""
-    return Response(dump(payload), status, content_type=JSON)
+    return Response(dump(payload), status, content_type=media_type)
 
 
 def request_id() -> str:
@@ -86,15 +87,15 @@ def json_object() -> dict[str, Any]:
 
 
 def make_app(settings: Settings, log: Log) -> Flask:
-    """Make a Flask application: every error is JSON with the request's id."""
+    """Make a Flask application: every error is a problem document with the request's id."""
     app = Flask(settings.service, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
 
     def failed(status: int, code: str, message: str, **details: object) -> Response:
-        body = {"error": code, "message": message, **details, "request_id": request_id()}
-        return answer(body, status)
+        body = problem(status, code, message, request_id(), **details)
+        return answer(body, status, MEDIA_TYPE)
 
     @app.errorhandler(ApiError)
     def api_error(error: ApiError) -> Response:
@@ -184,7 +185,9 @@ class Instrumented:
         content = None
         if "CONTENT_LENGTH" in environ:
             environ["wsgi.input"] = content = get_input_stream(environ)
-        found = self._shortcut(path) if self._shortcut is not None and method == "GET" else None
+        found = None
+        if self._shortcut is not None and method == "GET":
+            found = self._shortcut(environ)
         counted = found is not None or path != "/health"
         if found is None and metrics.is_requested(method, path, environ.get("REMOTE_ADDR", "")):
             found, counted = self._exposition(method), False

@@ -14,9 +14,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from services.api.schemas import LINES_MAX, QUANTITY_MAX
 from services.common.redis_store import RedisStore, Script
 from services.common.wsgi import ApiError
-from services.order_service.requests import LINES_MAX, QUANTITY_MAX, Lines
+from services.order_service.requests import Lines
 
 _ID = b"id"
 #: Carts that would grow are refused while Redis uses nine tenths of its memory. The last tenth is

@@ -16,6 +16,7 @@ from services.common.database import Cursor, Database
 from services.common.wsgi import ApiError
 from services.order_service.carts import Cart
 from services.order_service.requests import Lines
+from services.order_service.sessions import ClientSession
 
 _LINES = """
 (SELECT array_agg(ARRAY[product_id, quantity]) FROM order_items WHERE order_id = orders.id)
@@ -111,6 +112,16 @@ def show(database: Database, order_id: str, session: str) -> dict[str, object] |
     except ValueError:
         return None
     return database.read(lambda cursor: _show(cursor, parsed, session))
+
+
+def show_or_refuse(
+    database: Database, order_id: str, session: ClientSession | None
+) -> dict[str, object]:
+    """Give an order of this session with its items. Raises: ApiError 404."""
+    order = show(database, order_id, session.name) if session else None
+    if order is None:
+        raise ApiError(404, "unknown_order", f"this session has no order {order_id[:64]}")
+    return order
 
 
 def carts_to_empty(

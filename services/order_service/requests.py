@@ -7,18 +7,18 @@ import json
 import re
 from collections.abc import Mapping
 
+from services.api.schemas import KEY_PATTERN, LINES_MAX, QUANTITY_MAX
 from services.common.catalogue import PRODUCT_ID_MAX
 from services.common.wsgi import ApiError
 
-LINES_MAX = 50
-QUANTITY_MAX = 1000
-_key = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+_key = re.compile(KEY_PATTERN).fullmatch
+_digits = re.compile("[0-9]{1,10}").fullmatch
 
 Lines = dict[int, int]  # product id → quantity, in the order of the ids
 
 
 def parse_order(body: Mapping[str, object]) -> Lines | None:
-    """Read `{"items": [...]}` or `{"from_cart": true}`: then None. Raises: ApiError 400."""
+    """Read `{"items": [...]}` or `{"from_cart": true}`: then None. Raises: ApiError 400, 422."""
     _only(body, {"items", "from_cart"}, "")
     if "from_cart" in body:
         if body["from_cart"] is not True:
@@ -41,7 +41,7 @@ def digest(lines: Lines | None, session: str) -> str:
 def parse_items(body: Mapping[str, object]) -> Lines:
     """Read `{"items": [{"product_id": 1, "quantity": 2}, …]}`; the same product adds up.
 
-    Raises: ApiError 400.
+    Raises: ApiError 400; 422 if that is too many of it.
     """
     if "items" not in body:
         raise _bad("items", "is missing")
@@ -58,7 +58,9 @@ def parse_items(body: Mapping[str, object]) -> Lines:
         product_id, quantity = parse_line(item, f"{where}.")
         lines[product_id] = lines.get(product_id, 0) + quantity
         if lines[product_id] > QUANTITY_MAX:
-            raise _bad(f"{where}.quantity", f"makes more than {QUANTITY_MAX} of that product")
+            field = f"{where}.quantity"
+            message = f"{field} makes more than {QUANTITY_MAX} of that product"
+            raise ApiError(422, "too_many_items", message, field=field)
     return dict(sorted(lines.items()))
 
 
@@ -67,6 +69,16 @@ def parse_line(item: Mapping[str, object], where: str = "") -> tuple[int, int]:
     _only(item, {"product_id", "quantity"}, where)
     product_id = _whole(item, "product_id", PRODUCT_ID_MAX, where)
     return product_id, _whole(item, "quantity", QUANTITY_MAX, where)
+
+
+def parse_form(form: Mapping[str, str], *fields: str) -> dict[str, int]:
+    """Read the whole numbers of a form; a field with anything else is left out."""
+    return {name: int(text) for name in fields if _digits(text := form.get(name, ""))}
+
+
+def parse_product_id(item: Mapping[str, object]) -> int:
+    """Read `{"product_id": 1}`. Raises: ApiError 400."""
+    return _whole(item, "product_id", PRODUCT_ID_MAX, "")
 
 
 def parse_idempotency_key(header: str | None) -> str | None:

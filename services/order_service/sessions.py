@@ -60,6 +60,11 @@ class Sessions:
             raise ApiError(400, "bad_request", message, field=HEADER)
         return None
 
+    def form_token(self, session: ClientSession) -> str:
+        """Give what a page puts into its forms: no other site can know it."""
+        digest = hmac.digest(self._key, f"form:{session.name}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).decode()
+
     def _named(self, name: str) -> ClientSession:
         signature = hmac.digest(self._key, _bytes(name), "sha256")[:_SIGNATURE_BYTES]
         return ClientSession(name, name + base64.urlsafe_b64encode(signature).decode())

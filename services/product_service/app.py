@@ -11,6 +11,7 @@ from services.common.service import start
 from services.common.wsgi import Instrumented
 from services.product_service.cache import Cache
 from services.product_service.near_cache import Copies, NearCache
+from services.product_service.representations import Representations
 from services.product_service.routes import create, shortcut
 from services.product_service.tracking import Tracking
 
@@ -23,12 +24,13 @@ if _settings.cache == "near":
 else:
     _cache = Cache(_service.store, _settings.cache_ttl_s)
 _reads = "Reads of the catalogue: near (this process), hit (Redis), miss, bypass (Redis is down)."
+_sent = Representations()
 app = Instrumented(
-    create(_service, _cache),
+    create(_service, _cache, _sent),
     _settings,
     _log,
     partial(of_calls, _service.calls),
     partial(of_counts, "cache_reads_total", _reads, "result", _cache.reads),
-    shortcut=shortcut(_cache),
+    shortcut=shortcut(_cache, _sent),
 )
 Registration(_settings, _log, _service.calls).start()

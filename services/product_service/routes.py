@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from typing import TYPE_CHECKING
 
+from flask import Flask, Response, request
+
+from services.api.operations import CURSOR, LIMIT
+from services.api.table import BY_NAME
+from services.api.views import query_number, serves
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
 from services.common.database import Cursor
 from services.common.service import Service, make_app_with_health
-from services.common.wsgi import JSON, Answered, ApiError, Shortcut, dump
+from services.common.wsgi import Answered, ApiError, Shortcut, dump
 from services.product_service.cache import Cache
+from services.product_service.representations import Representation, Representations, page
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _COLUMNS = "id, sku, name, category, price_cents, stock"
 _LIST = f"SELECT {_COLUMNS} FROM products ORDER BY id"
 _ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
+_PUBLIC = BY_NAME["list_products"].path
 
 
-def create(service: Service, cache: Cache) -> Flask:
+def create(service: Service, cache: Cache, sent: Representations) -> Flask:
     """Make the product service upon a database and a cache."""
     app = make_app_with_health(service)
 
@@ -23,39 +33,47 @@ def create(service: Service, cache: Cache) -> Flask:
         products = service.database.read(lambda cursor: _rows(cursor, _LIST))
         return dump({"products": products, "count": len(products), "currency": CURRENCY})
 
-    @app.get("/products")
+    @serves(app, "list_products")
     def products() -> Response:
+        limit, cursor = query_number(LIMIT), query_number(CURSOR)
         body, source = cache.read(LIST_KEY, load_list)
         cache.reads.add(source)
         assert body is not None
-        return Response(body, 200, _headers(source))
+        representation = sent.of(LIST_KEY, body)
+        if limit is not None or cursor is not None:
+            representation = page(representation, _PUBLIC, limit, cursor)
+        return _respond(representation, source)
 
-    @app.get("/products/<text>")
-    def product(text: str) -> Response:
-        product_id = _product_id(text)
-        if product_id is None:
+    @serves(app, "show_product")
+    def product(product_id: str) -> Response:
+        number = _product_id(product_id)
+        if number is None:
             raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
 
         def load() -> bytes | None:
-            rows = service.database.read(lambda cursor: _rows(cursor, _ONE, product_id))
+            rows = service.database.read(lambda cursor: _rows(cursor, _ONE, number))
             return dump({**rows[0], "currency": CURRENCY}) if rows else None
 
-        body, source = cache.read(product_key(product_id), load)
+        key = product_key(number)
+        body, source = cache.read(key, load)
         cache.reads.add(source)
         if body is None:
-            raise ApiError(404, "unknown_product", f"there is no product {product_id}")
-        return Response(body, 200, _headers(source))
+            raise ApiError(404, "unknown_product", f"there is no product {number}")
+        return _respond(sent.of(key, body), source)
 
     return app
 
 
-def shortcut(cache: Cache) -> Shortcut:
+def shortcut(cache: Cache, sent: Representations) -> Shortcut:
     """Answer what is in the cache without Flask, which took half of such a request's CPU time.
 
-    Anything else, a miss or Redis down too, is left to the routes above.
+    Anything else, a miss, a query or Redis down too, is left to the routes above.
     """
 
-    def answer(path: str) -> Answered | None:
+    def answer(environ: WSGIEnvironment) -> Answered | None:
+        path = environ["PATH_INFO"]
+        if environ.get("QUERY_STRING"):
+            return None
         if path == "/products":
             key = LIST_KEY
         elif path.startswith("/products/") and (product_id := _product_id(path[10:])):
@@ -67,13 +85,14 @@ def shortcut(cache: Cache) -> Shortcut:
             return None
         body, source = held
         cache.reads.add(source)
-        return "200 OK", [*_headers(source), ("Content-Length", str(len(body)))], body
+        return sent.of(key, body).answered(source, environ.get("HTTP_IF_NONE_MATCH"))
 
     return answer
 
 
-def _headers(source: str) -> list[tuple[str, str]]:
-    return [("Content-Type", JSON), ("X-Cache", source)]
+def _respond(representation: Representation, source: str) -> Response:
+    status, headers, body = representation.answered(source, request.headers.get("If-None-Match"))
+    return Response(body, status, headers)
 
 
 def _product_id(text: str) -> int | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from services.api_gateway import intake
+from services.common.problems import problem
 from tests.support.edge_parts import edge_before
 from tests.support.gateway_parts import OK, Running, Upstream, always, closed_port, error_of
 from twinstack.model.runtimes import BODY_MAX_BYTES
@@ -136,13 +137,15 @@ def test_a_body_arrives_whole_and_once(edge: Edge, chunked: bool):
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505, "http_version"),
     ],
 )
-def test_what_nginx_refuses_is_json_as_the_services_write_it(edge: Edge, data, status, error):
+def test_what_nginx_refuses_is_a_problem_as_the_services_write_it(edge: Edge, data, status, error):
     got = edge.raw(data.removesuffix(b"\r\n\r\n") + b"\r\n\r\n")
     assert statuses(got) == [status]
     head, _, body = got.partition(b"\r\n\r\n")
-    assert set(json.loads(body)) == {"error", "message", "request_id"}
-    assert error_of(body) == (error or "headers_too_large")
-    assert b"content-type: application/json" in head.lower()
+    error = error or "headers_too_large"
+    document = json.loads(body)
+    expected = problem(status, error, document["message"], document["request_id"])
+    assert document == expected | {"title": document["message"]}
+    assert b"content-type: application/problem+json" in head.lower()
     assert b"cache-control: no-store" in head.lower()
     assert b"<" not in body
 

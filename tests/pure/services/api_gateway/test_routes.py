@@ -13,7 +13,7 @@ from services.api_gateway import routes
 def test_any_path_has_a_route_or_none(path: bytes) -> None:
     match = routes.find(b"/" + path)
     if match is not None:
-        assert match[1].startswith((b"/products", b"/orders", b"/cart"))
+        assert match[1].startswith((b"/products", b"/orders", b"/cart", b"/shop", b"/docs"))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,18 @@ def test_any_path_has_a_route_or_none(path: bytes) -> None:
         (b"/api/products/..", None),
         (b"/api/cart/1", None),
         (b"/api", None),
-        (b"/", None),
+        (b"/", b"/shop"),
+        (b"//", None),
+        (b"/7", None),
+        (b"/docs", b"/docs"),
+        (b"/docs/", None),
+        (b"/shop", None),
+        (b"/shop/", None),
+        (b"/shop/cart", b"/shop/cart"),
+        (b"/shop/cart/remove", b"/shop/cart/remove"),
+        (b"/shop/cart/7", None),
+        (b"/shop/orders/abc", b"/shop/orders/abc"),
+        (b"/shop/orders/..", None),
     ],
 )
 def test_a_path_goes_to_its_service(path: bytes, upstream: bytes | None) -> None:
