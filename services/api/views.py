@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from flask import request
 from flask.sansio.scaffold import Scaffold
+from flask.typing import RouteCallable
 
 from services.api.operations import Parameter
 from services.api.table import BY_NAME
 from services.common.wsgi import ApiError
 
-View = TypeVar("View", bound=Callable[..., object])
+View = TypeVar("View", bound=RouteCallable)
 
 
 def serves(app: Scaffold, name: str) -> Callable[[View], View]:

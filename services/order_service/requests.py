@@ -94,6 +94,8 @@ def _whole(item: Mapping[str, object], field: str, high: int, where: str) -> int
     if field not in item:
         raise _bad(f"{where}{field}", "is missing")
     value = item[field]
+    if isinstance(value, float) and value.is_integer():  # 2.0 is a whole number in JSON Schema
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _bad(f"{where}{field}", "must be a whole number")
     if not 1 <= value <= high:

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from services.api.document import document
 from services.api.operations import PAGE
+from services.api.schemas import QUANTITY_MAX
 from services.api.table import BY_NAME
 from services.api.views import query_number, serves
 from services.common.catalogue import CURRENCY
@@ -28,7 +29,7 @@ from services.order_service.orders import OrderRequest, check_lines
 from services.order_service.product_client import Products, priced
 from services.order_service.visits import Visits
 
-PER_PAGE = 8
+PER_PAGE = 9
 _SAFETY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:;"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -72,7 +73,7 @@ def create(
             pages=max(1, -(-len(catalogue) // PER_PAGE)),
             source=source,
             token=visits.token(session),
-            quantity_max=requests.QUANTITY_MAX,
+            quantity_max=QUANTITY_MAX,
         )
         return visits.keep(make_response(html), session)
 

@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support import browser as b
+from tests.support.api_cases import try_api
 from tests.support.followed_logs import FOLLOW, REQUEST, check_followed
 from tests.support.project import ROOT
 from tests.support.sandbox import (
@@ -269,6 +273,57 @@ def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
     url = f"http://10.0.0.10/api/orders/{first['id']}"
     assert json.loads(flat.fetch(url, *in_session))["items"] == first["items"]
     assert json.loads(flat.fetch(url))["error"] == "unknown_order"
+
+
+def test_the_api_answers_a_sample_of_requests_as_its_document_says(flat: Sandbox, tmp_path: Path):
+    tried = try_api(flat, "http://10.0.0.10", tmp_path, 10, "fuzzing,stateful", 1, timeout_s=100)
+    assert tried.failures == [], tried.output[-20_000:]
+    assert tried.cases >= 200
+
+
+def test_a_product_that_has_not_changed_is_a_304_from_every_replica(flat: Sandbox) -> None:
+    shown = ("-o", "/dev/null", "-w", "%{http_code} %header{etag} %header{x-served-by}")
+    url = "http://10.0.0.10/api/products/7"
+    tags, replicas = set(), set()
+    for _ in range(9):
+        status, tag, replica = flat.fetch(url, *shown).split()
+        tags.add(tag)
+        replicas.add(replica)
+        again = flat.fetch(url, *shown, "-H", f'If-None-Match: "x", W/{tag}').split()
+        assert (status, again[:2]) == ("200", ["304", tag])
+    assert (len(tags), len(replicas)) == (1, 3)
+
+
+@pytest.fixture(scope="module")
+def chromium(flat: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with b.chromium(flat, tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [b.PHONE, b.DESK], ids=["phone", "desk"])
+def test_the_shop_is_clicked_from_its_products_to_an_order(
+    flat: Sandbox, chromium: Browser, size: tuple[int, int], scheme: str
+) -> None:
+    with b.open_page(chromium, "http://10.0.0.10/", size, scheme) as shop:
+        page = shop.page
+
+        def check(title: str) -> None:
+            assert page.locator("h1").inner_text() == title
+            assert shop.barriers() == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            assert page.locator("footer b").first.inner_text() == "order-service"
+
+        check("Products")
+        page.get_by_role("link", name="2", exact=True).click()
+        page.get_by_role("button", name="Add to cart: Patch cable 5 m").click()
+        check("Cart")
+        page.get_by_role("button", name="Order").dblclick()
+        page.wait_for_url("**/shop/orders/*")
+        check("Your order")
+        assert "9.90 EUR" in page.locator(".total").inner_text()
+        page.goto("http://10.0.0.10/docs")
+        check("API")
 
 
 def test_a_second_up_does_nothing_and_keeps_every_process(flat: Sandbox) -> None:

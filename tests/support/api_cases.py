@@ -4,6 +4,7 @@ and what it does not, and holds each answer against it."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,11 @@ def try_api(
     host: Sandbox, base: str, folder: Path, examples: int, phases: str, seed: int, timeout_s: float
 ) -> Tried:
     """Send some cases for each operation, by these phases of Schemathesis', from a host."""
-    session = json.loads(host.fetch(f"{base}/api/cart"))["session"]
-    report = folder / "schemathesis.json"
-    words = f"--config-file {CONFIG} run {base}/openapi.json --phases {phases} --seed {seed}"
+    config, report = folder / CONFIG.name, folder / "schemathesis.json"
+    config.write_text(_filled(CONFIG.read_text(encoding="utf-8"), host, base))
+    words = f"--config-file {config} run {base}/openapi.json --phases {phases} --seed {seed}"
     words += f" --max-examples {examples} --report json --report-json-path {report}"
-    done = host.run(
-        "env", f"SHOP_SESSION={session}", PROGRAM, *words.split(), check=False, timeout_s=timeout_s
-    )
+    done = host.run(PROGRAM, *words.split(), check=False, timeout_s=timeout_s)
     output = done.stdout + done.stderr
     assert report.exists(), output[-5000:]
     document = json.loads(report.read_text())
@@ -45,3 +44,15 @@ def try_api(
     if done.returncode and not failures:
         failures = [output[-5000:]]
     return Tried(document["test_cases"]["generated"], failures, document, output)
+
+
+def _filled(config: str, host: Sandbox, base: str) -> str:
+    """Fill in a session, its forms' token, and an order of it."""
+    session = json.loads(host.fetch(f"{base}/api/cart"))["session"]
+    own = ("-H", f"X-Session-ID: {session}")
+    token = re.findall('name="token" value="([^"]+)"', host.fetch(f"{base}/", *own))[0]
+    order = '{"items":[{"product_id":3,"quantity":1}]}'
+    placed = json.loads(host.fetch(f"{base}/api/orders", *own, "-d", order))["id"]
+    for word, text in (("SESSION", session), ("TOKEN", token), ("ORDER", placed)):
+        config = config.replace(f'"{word}"', f'"{text}"')
+    return config

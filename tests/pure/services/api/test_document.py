@@ -21,7 +21,9 @@ from services.order_service.requests import parse_items, parse_line, parse_order
 DOCUMENT = document()
 
 numbers = st.sampled_from([-1, 0, 1, 2, QUANTITY_MAX, QUANTITY_MAX + 1, PRODUCT_ID_MAX, 1 << 31])
-values = st.one_of(numbers, st.sampled_from([None, True, 1.5, "1", [], {}]))
+values: st.SearchStrategy[object] = st.one_of(
+    numbers, st.sampled_from([None, True, 1.5, 2.0, float("inf"), "1", [], {}])
+)
 lines = st.fixed_dictionaries({}, optional={"product_id": values, "quantity": values, "x": values})
 good_lines = st.fixed_dictionaries({"product_id": st.integers(1, 99), "quantity": numbers})
 items = st.one_of(values, st.lists(st.one_of(lines, good_lines, values), max_size=3))

@@ -72,7 +72,7 @@ def test_a_running_gateway_takes_the_documents_methods_and_refuses_all_others() 
         gateway.know(upstream.port)
         for path, described in PATHS.items():
             methods = {method.upper() for method in described}
-            by_method = {each.method: each for each in OPERATIONS if each.path == path}
+            by_method = {str(each.method): each for each in OPERATIONS if each.path == path}
             for method in METHODS:
                 status, headers, body = gateway.call(method, path.replace("{", "x").rstrip("}"))
                 if method in methods:

@@ -45,7 +45,7 @@ def test_lines_of_the_same_product_add_up_in_the_order_of_ids() -> None:
         ({"items": [{"product_id": True, "quantity": 1}]}, "items[0].product_id"),
         ({"items": [{"product_id": 1, "quantity": 0}]}, "items[0].quantity"),
         ({"items": [{"product_id": 1, "quantity": -3}]}, "items[0].quantity"),
-        ({"items": [{"product_id": 1, "quantity": 1.0}]}, "items[0].quantity"),
+        ({"items": [{"product_id": 1, "quantity": 1.5}]}, "items[0].quantity"),
         ({"items": [{"product_id": 1, "quantity": QUANTITY_MAX + 1}]}, "items[0].quantity"),
         ({"items": [{"product_id": 1, "quantity": 1}] * (LINES_MAX + 1)}, "items"),
         ({"items": [{"product_id": 1, "quantity": 1, "price": 1}]}, "items[0].price"),
