@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from services.api.operations import HEADERS, HTML, Operation, Parameter, Reply
+from services.api.operations import HEADERS, HTML, ApiOperation, Parameter, ApiReply
 from services.api.schemas import SCHEMAS, named
 from services.api.table import OPERATIONS
 from services.common.problems import KINDS, MEDIA_TYPE
@@ -56,7 +56,7 @@ def document() -> Node:
     }
 
 
-def _operation(operation: Operation, head: bool) -> Node:
+def _operation(operation: ApiOperation, head: bool) -> Node:
     replies = {str(status): _reply(reply, head) for status, reply in operation.replies.items()}
     node: Node = {
         "operationId": f"{operation.name}_head" if head else operation.name,
@@ -85,7 +85,7 @@ def _parameter(parameter: Parameter) -> Node:
     }
 
 
-def _reply(reply: Reply, head: bool) -> Node:
+def _reply(reply: ApiReply, head: bool) -> Node:
     node: Node = {"description": reply.about}
     if reply.headers:
         node["headers"] = {
@@ -97,7 +97,7 @@ def _reply(reply: Reply, head: bool) -> Node:
     return node
 
 
-def _problems(operation: Operation, head: bool, replies: Mapping[str, Node]) -> Node:
+def _problems(operation: ApiOperation, head: bool, replies: Mapping[str, Node]) -> Node:
     """Group by their status the problems that a request may meet."""
     own = operation.refusals + (_ANY_BODY if operation.body is not None else ())
     kind = "Head" if head else "Page" if operation.is_page else "Problem"

@@ -45,7 +45,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer that is no problem. `headers` are names of HEADERS, and always there."""
 
     about: str
@@ -55,7 +55,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     """One method of one public path, and where the gateway sends it."""
 
     name: str
@@ -64,7 +64,7 @@ class Operation:
     service: Service
     upstream: str  # the path at the service
     about: str
-    replies: Mapping[int, Reply]
+    replies: Mapping[int, ApiReply]
     refusals: tuple[tuple[int, str], ...] = ()  # by the service: status and kind of problem
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None

@@ -22,8 +22,8 @@ from services.api.operations import (
     PRODUCT,
     PRODUCTS,
     Body,
-    Operation,
-    Reply,
+    ApiOperation,
+    ApiReply,
 )
 from services.api.schemas import named
 
@@ -36,8 +36,8 @@ _LINES = ((409, "insufficient_stock"), (422, "unknown_product"))
 _GROWS = ((503, "redis_full"), (409, "cart_full"))
 _SESSION = ((400, "bad_request"),)
 _TAGGED = ("ETag", "X-Cache")
-_UNCHANGED = Reply("as the client has it", headers=_TAGGED)
-_CART = Reply("the cart", JSON, named("Cart"), ("X-Session-ID",))
+_UNCHANGED = ApiReply("as the client has it", headers=_TAGGED)
+_CART = ApiReply("the cart", JSON, named("Cart"), ("X-Session-ID",))
 _ORDERING = (
     *_LINES,
     (409, "cart_empty"),
@@ -48,34 +48,34 @@ _ORDERING = (
 )
 
 
-def _page(about: str) -> Reply:
-    return Reply(about, HTML)
+def _page(about: str) -> ApiReply:
+    return ApiReply(about, HTML)
 
 
 OPERATIONS = (
-    Operation(
+    ApiOperation(
         "list_products",
         "GET",
         "/api/products",
         PRODUCTS,
         "/products",
         "The catalogue, whole or by pages",
-        {200: Reply("products", JSON, named("ProductList"), _TAGGED), 304: _UNCHANGED},
+        {200: ApiReply("products", JSON, named("ProductList"), _TAGGED), 304: _UNCHANGED},
         ((400, "bad_request"), *_READ_STORES),
         (LIMIT, CURSOR, IF_NONE_MATCH),
     ),
-    Operation(
+    ApiOperation(
         "show_product",
         "GET",
         "/api/products/{product_id}",
         PRODUCTS,
         "/products/{product_id}",
         "One product, with its description",
-        {200: Reply("the product", JSON, named("Product"), _TAGGED), 304: _UNCHANGED},
+        {200: ApiReply("the product", JSON, named("Product"), _TAGGED), 304: _UNCHANGED},
         ((400, "bad_product_id"), (404, "unknown_product"), *_READ_STORES),
         (PRODUCT, IF_NONE_MATCH),
     ),
-    Operation(
+    ApiOperation(
         "show_cart",
         "GET",
         "/api/cart",
@@ -86,7 +86,7 @@ OPERATIONS = (
         (*_SESSION, *_CARTS),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "add_to_cart",
         "POST",
         "/api/cart",
@@ -98,7 +98,7 @@ OPERATIONS = (
         body=Body(JSON, named("Line")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "replace_cart",
         "PUT",
         "/api/cart",
@@ -110,18 +110,18 @@ OPERATIONS = (
         body=Body(JSON, named("CartContent")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "empty_cart",
         "DELETE",
         "/api/cart",
         ORDERS,
         "/cart",
         "Take everything out of the cart",
-        {204: Reply("the cart is empty")},
+        {204: ApiReply("the cart is empty")},
         (*_SESSION, *_UNSAFE, *_CARTS),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "place_order",
         "POST",
         "/api/orders",
@@ -129,8 +129,8 @@ OPERATIONS = (
         "/orders",
         "Order these items, or what is in the cart",
         {
-            201: Reply("the order", JSON, named("Order"), ("Location", "X-Session-ID")),
-            200: Reply(
+            201: ApiReply("the order", JSON, named("Order"), ("Location", "X-Session-ID")),
+            200: ApiReply(
                 "the order that the same key has placed before",
                 JSON,
                 named("Order"),
@@ -146,19 +146,19 @@ OPERATIONS = (
         Body(JSON, named("OrderRequest")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "show_order",
         "GET",
         "/api/orders/{order_id}",
         ORDERS,
         "/orders/{order_id}",
         "An order, in the session that placed it",
-        {200: Reply("the order", JSON, named("Order"))},
+        {200: ApiReply("the order", JSON, named("Order"))},
         (*_SESSION, (404, "unknown_order"), *_READ_STORES),
         (ORDER,),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "health",
         "GET",
         "/health",
@@ -166,20 +166,20 @@ OPERATIONS = (
         "",
         "The gateway's own health, without asking a service",
         {
-            200: Reply("ok, or degraded", JSON, named("Health")),
-            503: Reply("a service has no instance", JSON, named("Health")),
+            200: ApiReply("ok, or degraded", JSON, named("Health")),
+            503: ApiReply("a service has no instance", JSON, named("Health")),
         },
     ),
-    Operation(
+    ApiOperation(
         "openapi",
         "GET",
         "/openapi.json",
         GATEWAY,
         "",
         "This document",
-        {200: Reply("OpenAPI 3.1", JSON, named("Document"))},
+        {200: ApiReply("OpenAPI 3.1", JSON, named("Document"))},
     ),
-    Operation(
+    ApiOperation(
         "docs_page",
         "GET",
         "/docs",
@@ -188,7 +188,7 @@ OPERATIONS = (
         "This document for people",
         {200: _page("a page")},
     ),
-    Operation(
+    ApiOperation(
         "shop_products",
         "GET",
         "/",
@@ -199,16 +199,16 @@ OPERATIONS = (
         ((400, "bad_request"), *_READ_STORES),
         (PAGE,),
     ),
-    Operation(
+    ApiOperation(
         "shop_style",
         "GET",
         "/shop/style.css",
         ORDERS,
         "/shop/style.css",
         "The pages' style",
-        {200: Reply("a style sheet", CSS)},
+        {200: ApiReply("a style sheet", CSS)},
     ),
-    Operation(
+    ApiOperation(
         "shop_cart",
         "GET",
         "/shop/cart",
@@ -219,43 +219,43 @@ OPERATIONS = (
         (*_SESSION, *_CARTS),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "shop_add",
         "POST",
         "/shop/cart",
         ORDERS,
         "/shop/cart",
         "Put more of a product into the cart",
-        {303: Reply("to the cart", headers=("Location",))},
+        {303: ApiReply("to the cart", headers=("Location",))},
         (*_FORM, *_LINES, *_GROWS, *_CARTS),
         body=Body(FORM, named("AddForm")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "shop_remove",
         "POST",
         "/shop/cart/remove",
         ORDERS,
         "/shop/cart/remove",
         "Take a product out of the cart",
-        {303: Reply("to the cart", headers=("Location",))},
+        {303: ApiReply("to the cart", headers=("Location",))},
         (*_FORM, *_CARTS),
         body=Body(FORM, named("RemoveForm")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "shop_order",
         "POST",
         "/shop/orders",
         ORDERS,
         "/shop/orders",
         "Order what the cart's page showed, once",
-        {303: Reply("to the order", headers=("Location",))},
+        {303: ApiReply("to the order", headers=("Location",))},
         (*_FORM, *_ORDERING, (409, "cart_changed"), *_CARTS),
         body=Body(FORM, named("OrderForm")),
         in_session=True,
     ),
-    Operation(
+    ApiOperation(
         "shop_placed",
         "GET",
         "/shop/orders/{order_id}",

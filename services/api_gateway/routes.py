@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.api.operations import GATEWAY, KEY, Operation
+from services.api.operations import GATEWAY, KEY, ApiOperation
 from services.api.table import OPERATIONS
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
@@ -34,14 +34,14 @@ class Route:
 
 
 def _routes() -> tuple[Route, ...]:
-    by_path: dict[str, list[Operation]] = {}
+    by_path: dict[str, list[ApiOperation]] = {}
     for operation in OPERATIONS:
         if operation.service != GATEWAY:
             by_path.setdefault(operation.path, []).append(operation)
     return tuple(map(_route, by_path.values()))
 
 
-def _route(operations: list[Operation]) -> Route:
+def _route(operations: list[ApiOperation]) -> Route:
     methods: list[str] = []
     for operation in operations:
         methods += ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
