@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from services.api.operations import HEADERS, HTML, ApiOperation, Parameter, ApiReply
+from services.api.operations import HEADERS, HTML, ApiOperation, ApiReply, Parameter
 from services.api.schemas import SCHEMAS, named
 from services.api.table import OPERATIONS
 from services.common.problems import KINDS, MEDIA_TYPE

@@ -21,9 +21,9 @@ from services.api.operations import (
     PAGE,
     PRODUCT,
     PRODUCTS,
-    Body,
     ApiOperation,
     ApiReply,
+    Body,
 )
 from services.api.schemas import named
 
