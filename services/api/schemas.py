@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ QUANTITY_MAX = 1000
 PAGE_DEFAULT, PAGE_MAX = 20, 100
 KEY_PATTERN = "[\\x21-\\x7e]{1,128}"
 
+_whole = re.compile(r"([0-9]{1,10})(?:\.0+)?").fullmatch
 _TEXT: Schema = {"type": "string"}
 _CENTS: Schema = {"type": "integer", "minimum": 0, "description": "of a euro"}
 
@@ -21,6 +23,12 @@ _CENTS: Schema = {"type": "integer", "minimum": 0, "description": "of a euro"}
 def whole(low: int, high: int, **more: object) -> Schema:
     """Describe a whole number from `low` to `high`."""
     return {"type": "integer", "minimum": low, "maximum": high, **more}
+
+
+def whole_in(text: str) -> int | None:
+    """Read a whole number from a URL or form; 2.0 is one too, as it is in JSON Schema."""
+    match = _whole(text)
+    return int(match[1]) if match else None
 
 
 def _object(optional: Mapping[str, Schema] | None = None, /, **required: Schema) -> Schema:

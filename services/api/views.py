@@ -10,6 +10,7 @@ from flask.sansio.scaffold import Scaffold
 from flask.typing import RouteCallable
 
 from services.api.operations import Parameter
+from services.api.schemas import whole_in
 from services.api.table import BY_NAME
 from services.common.wsgi import ApiError
 
@@ -33,9 +34,8 @@ def query_number(parameter: Parameter) -> int | None:
     if not given:
         return None
     low, high = parameter.schema["minimum"], parameter.schema["maximum"]
-    text = given[0]
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(high))
-    if len(given) > 1 or not is_number or not low <= int(text) <= high:
+    number = whole_in(given[0])
+    if len(given) > 1 or number is None or not low <= number <= high:
         message = f"{parameter.name} must be given once, as a whole number from {low} to {high}"
         raise ApiError(400, "bad_request", message, field=parameter.name)
-    return int(text)
+    return number

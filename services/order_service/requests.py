@@ -7,12 +7,11 @@ import json
 import re
 from collections.abc import Mapping
 
-from services.api.schemas import KEY_PATTERN, LINES_MAX, QUANTITY_MAX
+from services.api.schemas import KEY_PATTERN, LINES_MAX, QUANTITY_MAX, whole_in
 from services.common.catalogue import PRODUCT_ID_MAX
 from services.common.wsgi import ApiError
 
 _key = re.compile(KEY_PATTERN).fullmatch
-_digits = re.compile("[0-9]{1,10}").fullmatch
 
 Lines = dict[int, int]  # product id → quantity, in the order of the ids
 
@@ -73,7 +72,8 @@ def parse_line(item: Mapping[str, object], where: str = "") -> tuple[int, int]:
 
 def parse_form(form: Mapping[str, str], *fields: str) -> dict[str, int]:
     """Read the whole numbers of a form; a field with anything else is left out."""
-    return {name: int(text) for name in fields if _digits(text := form.get(name, ""))}
+    read = {name: whole_in(form.get(name, "")) for name in fields}
+    return {name: number for name, number in read.items() if number is not None}
 
 
 def parse_product_id(item: Mapping[str, object]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 
 from services.api.operations import CURSOR, LIMIT
+from services.api.schemas import whole_in
 from services.api.table import BY_NAME
 from services.api.views import query_number, serves
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
@@ -46,7 +47,7 @@ def create(service: Service, cache: Cache, sent: Representations) -> Flask:
 
     @serves(app, "show_product")
     def product(product_id: str) -> Response:
-        number = _product_id(product_id)
+        number = _product_id(product_id) or _product_id(str(whole_in(product_id)))
         if number is None:
             raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
 
