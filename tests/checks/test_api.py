@@ -15,7 +15,7 @@ from tests.support.sandbox import Sandbox
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 CASES = 10_000
-EXAMPLES = 600  # of each operation
+EXAMPLES = 650  # of each operation
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
