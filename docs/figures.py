@@ -29,6 +29,7 @@ COMPARISONS = frozenset({"compare", "aa-net", "aa-docker"})
 #: Of these an earlier engine's result is shown until they are measured again.
 EARLIER = frozenset({"layers"})
 NONE = "No comparison by the present method is kept yet: run `invoke {task}`."
+_UNKEPT = "None is kept yet: run `invoke {task}`."
 #: The task that measures each question, in the order of the table.
 QUESTIONS = {
     "compare": "bench",
@@ -215,12 +216,30 @@ def _item(text: str) -> str:
 
 def scale(results: Path) -> str:
     """Give the newest race of `check.scale` with its machine and table, for docs/scale.md."""
-    read = [result for result in map(_read, results.glob("*-scale.json")) if result]
-    if not read:
-        return "None is kept yet: run `invoke check.scale`."
-    result = max(read, key=lambda result: result.started)
+    result = _last(results, "scale")
+    if result is None:
+        return _UNKEPT.format(task="check.scale")
     intro = f"{_measured(result)}. Kept [here](../bench/results/{result.page.name})."
     return "\n".join([_wrapped(intro), "", _table(result)])
+
+
+def engines(results: Path, *, whole: bool) -> str:
+    """Say which engines and releases of Debian were tried, and when; `whole`: with each step."""
+    result = _last(results, "engines")
+    if result is None:
+        return _UNKEPT.format(task="check.engines")
+    folder = "../bench/results" if whole else "bench/results"
+    link = f"[Tried {result.started:%Y-%m-%d}]({folder}/{result.page.name})"
+    told = f"{link} by `invoke check.engines`"
+    if not whole:
+        return _wrapped(f"{told}: {result.document['said'][0]}")
+    return "\n".join([_wrapped(f"{told}:"), "", _table(result)])
+
+
+def _last(results: Path, name: str) -> Result | None:
+    """Give the newest result of a name, whatever it found."""
+    read = [result for result in map(_read, results.glob(f"*-{name}.json")) if result]
+    return max(read, key=lambda result: result.started, default=None)
 
 
 def _kept(result: Result) -> str:
@@ -306,6 +325,8 @@ def main() -> None:
             (HERE / "benchmark.md", "TURNS"): turns(results),
             (HERE / "benchmark.md", "RESULT"): headline(results),
             (HERE / "benchmark.md", "FIGURES"): figures(results),
+            (HERE.parent / "README.md", "ENGINES"): engines(RESULTS, whole=False),
+            (HERE / "docker.md", "ENGINES"): engines(RESULTS, whole=True),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
             (HERE / "seed.md", "SEED"): seed(results),
         }

@@ -48,6 +48,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "bench.*": (store.KeptResult,),
     "chaos": (ChaosReport, FaultReport, chaos.LostNode),
     "chaos.list": (chaos.ListedFaults,),
+    "check.engines": (store.KeptResult,),
     "check.scale": (store.KeptResult,),
     "clean": (documents.Removed, documents.Removable),
     "conntrack": (ConnectionSnapshots,),

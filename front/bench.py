@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
@@ -11,6 +11,9 @@ from front.options import ALLOW, EITHER, JSON, SHAPE, WORLD
 from front.reporting import answer, end, say, show, task
 from twinstack import stack
 from twinstack.world import require_root
+
+if TYPE_CHECKING:  # listing the tasks loads no benchmark
+    from bench.engine.store import Outcome
 
 REQUESTS = {"requests": "number of requests in one trial"}
 
@@ -24,10 +27,14 @@ DESIGN = {
 
 def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
     """Ask a question, print its answer and then keep it, and exit with its code."""
+    question = importlib.import_module(f"bench.questions.{module}")
+    present(question.ask(*arguments, progress=say, **options), json)
+
+
+def present(asked: Outcome, json: bool) -> None:
+    """Print an outcome, keep it, and exit with its code."""
     from bench.engine import store
 
-    question = importlib.import_module(f"bench.questions.{module}")
-    asked = question.ask(*arguments, progress=say, **options)
     document = store.described(asked)
     show(json, document, asked.text, asked.code)  # first: the disk may be full
     say(f"kept as {store.keep(asked, document)}")

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 
 from invoke.context import Context
 
 from front.options import worlds_of
 from front.reporting import end, say, task
 from twinstack import stack
+from twinstack.errors import NOT_SO
 from twinstack.world import require_root
 
 
 def _run(context: Context, what: str, *files: str, words: str = "") -> None:
-    """Run every case of files in tests/checks, and exit as pytest does."""
+    """Run every case of files in tests/checks, and exit 1 when one fails."""
+    end(_pytest(context, what, *files, words=words))
+
+
+def _pytest(context: Context, what: str, *files: str, words: str = "") -> int:
+    """Run every case of files in tests/checks; give 0, or 1 when one fails."""
     require_root(f"check.{what}")
     stack.from_environment().software(say)  # built here: the tests' hosts have no package mirror
     paths = " ".join(f"tests/checks/test_{file}.py" for file in files)
@@ -23,7 +32,7 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     with context.cd(str(stack.REPOSITORY)):
         done = context.run(command, warn=True, pty=False, env=env)
-    end(0 if done is not None and done.ok else 1)
+    return 0 if done is not None and done.ok else NOT_SO
 
 
 @task()
@@ -145,3 +154,22 @@ def check_metrics(context: Context, pictures: bool = False) -> None:
 def check_dashboard(context: Context, pictures: bool = False) -> None:
     """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""
     _run(context, "dashboard", "dashboard", words="--pictures docs" if pictures else "")
+
+
+@task()
+def check_engines(context: Context, json: bool = False) -> None:
+    """Take both worlds up, to work and away with two Docker engines and on the next Debian."""
+    from bench.engine.store import Outcome
+    from front import tried
+    from front.bench import present
+
+    started = datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="twinstack-engines-") as directory:
+        record = Path(directory, "tried")
+        aside = " >&2" if json else ""  # the terminal's lines are no part of the document
+        code = _pytest(context, "engines", "engines", words=f"--record {record}{aside}")
+        machines = tried.read(record.read_text()) if record.exists() else ()
+    if not machines:  # it ended before any was tried
+        end(code or NOT_SO)
+    text, plan = tried.text(machines), stack.from_environment().plan()
+    present(Outcome("engines", plan, machines, text, code, started=started), json)

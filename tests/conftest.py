@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     ):
         parser.addoption(name, type=int, default=int(name == "--seed"), help=help_text)
     parser.addoption(
+        "--record", metavar="FILE", help="in tests/checks: append what engines.py tried"
+    )
+    parser.addoption(
         "--pictures", metavar="FOLDER", help="in tests/checks: keep screenshots of the dashboard"
     )
 

@@ -33,7 +33,7 @@ _SYSCTLS = (
     "ipv4.tcp_autocorking ipv4.tcp_mtu_probing ipv4.tcp_keepalive_time ipv4.tcp_notsent_lowat "
     "ipv4.tcp_no_metrics_save ipv4.tcp_limit_output_bytes ipv4.ip_local_port_range "
     "ipv4.ip_unprivileged_port_start ipv4.ip_forward ipv4.conf.all.rp_filter "
-    "ipv4.conf.eth0.rp_filter ipv4.conf.eth0.route_localnet ipv6.conf.all.disable_ipv6 "
+    "ipv4.conf.eth0.rp_filter ipv4.conf.eth0.route_localnet ipv6.conf.eth0.disable_ipv6 "
     "core.somaxconn core.rmem_max core.wmem_max core.default_qdisc core.netdev_max_backlog "
     "core.netdev_budget core.busy_poll unix.max_dgram_qlen"
 )

@@ -165,6 +165,8 @@ def test_the_pages_have_their_places_and_these_are_filled():
         (ROOT / "docs/benchmark.md", "TURNS"),
         (ROOT / "docs/benchmark.md", "RESULT"),
         (ROOT / "docs/benchmark.md", "FIGURES"),
+        (ROOT / "README.md", "ENGINES"),
+        (ROOT / "docs/docker.md", "ENGINES"),
     ):
         text = page.read_text()
         assert figures.filled(text, place, "") != text
@@ -181,3 +183,18 @@ def test_the_page_of_scale_shows_the_newest_race(tmp_path: Path):
 
     assert "the table of day 4" in told
     assert "[here](../bench/results/20261104T100000Z-scale.md)" in told
+
+
+def test_the_pages_say_which_engines_were_tried_last(tmp_path: Path):
+    assert "run `invoke check.engines`" in figures.engines(tmp_path, whole=False)
+    for day in (3, 4):
+        keep(tmp_path, "engines", day, said=[f"Docker {day}: all as it should be.", "", "a  table"])
+
+    brief = figures.engines(tmp_path, whole=False)
+    whole = figures.engines(tmp_path, whole=True)
+
+    page = "bench/results/20261104T100000Z-engines.md"
+    told = f"[Tried 2026-11-04]({page}) by `invoke check.engines`: Docker 4: all as it should be."
+    assert brief.replace("\n", " ") == told
+    assert f"(../{page})" in whole
+    assert "```text\nthe table of day 4\n```" in whole

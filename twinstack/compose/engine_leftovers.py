@@ -32,8 +32,19 @@ _SYSCTLS = (
     "net/bridge/bridge-nf-call-iptables",
     "net/bridge/bridge-nf-call-ip6tables",
 )
+#: A directory after what is in it. Of the shims' sockets, nothing lies in the engine's exec-root.
 _FILES = tuple(
-    map(Path, ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker"))
+    map(
+        Path,
+        (
+            "/etc/docker/key.json",
+            "/etc/docker",
+            "/run/docker/plugins",
+            "/run/docker",
+            "/run/containerd/s",
+            "/run/containerd",
+        ),
+    )
 )
 _FAMILIES = ("iptables", "ip6tables")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")

@@ -70,14 +70,17 @@ def ensure_wheelhouse(repository: Path, progress: Callable[[str], None]) -> Path
                 wheel.rename(house / wheel.name)
         finally:
             remove_tree(fresh)
-        (house / _COMPLETE).write_text(_digest(_lists(repository)))
+        (house / _COMPLETE).write_text(_stamp(repository))
     return house
 
 
 def find_wheelhouse(repository: Path) -> Path | None:
-    """Give the wheelhouse if it is complete and of the present lists; downloads nothing."""
+    """Give the wheelhouse if it is complete, of the present lists and for Debian's Python.
+
+    Downloads nothing.
+    """
     stamp = repository / "wheelhouse" / _COMPLETE
-    is_current = stamp.is_file() and stamp.read_text() == _digest(_lists(repository))
+    is_current = stamp.is_file() and stamp.read_text() == _stamp(repository)
     return stamp.parent if is_current else None
 
 
@@ -110,6 +113,10 @@ def find_software(repository: Path) -> Software | None:
 
 def _name(repository: Path, house: Path) -> str:
     return _digest((*sorted(house.glob("*.whl")), *service_files(repository), Path(__file__)))[:12]
+
+
+def _stamp(repository: Path) -> str:
+    return f"{Path(PYTHON).resolve().name} {_digest(_lists(repository))}"
 
 
 def _lists(repository: Path) -> tuple[Path, Path]:

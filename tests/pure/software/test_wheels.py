@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.project import ROOT
 from twinstack.software import wheels
 from twinstack.software.wheels import find_wheelhouse, service_files
@@ -32,7 +34,26 @@ def test_a_wheelhouse_is_current_only_while_its_lists_are_the_same(tmp_path: Pat
     assert find_wheelhouse(tmp_path) is None
     house = tmp_path / "wheelhouse"
     house.mkdir()
-    (house / ".complete").write_text(wheels._digest(wheels._lists(tmp_path)))
+    (house / ".complete").write_text(wheels._stamp(tmp_path))
     assert find_wheelhouse(tmp_path) == house
     lists.write_text("flask==4\n")
+    assert find_wheelhouse(tmp_path) is None
+
+
+def test_a_wheelhouse_of_the_last_release_of_debian_is_not_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An upgrade brings another Python, for which most of its wheels are of no use."""
+    for file in wheels._lists(tmp_path):
+        if file.is_relative_to(tmp_path):
+            file.parent.mkdir()
+            file.write_text("flask==3.1.0")
+    house, python = tmp_path / "wheelhouse", tmp_path / "python3"
+    house.mkdir()
+    monkeypatch.setattr(wheels, "PYTHON", str(python))
+    python.symlink_to("python3.11")
+    (house / ".complete").write_text(wheels._stamp(tmp_path))
+    assert find_wheelhouse(tmp_path) == house
+    python.unlink()
+    python.symlink_to("python3.13")
     assert find_wheelhouse(tmp_path) is None
