@@ -227,13 +227,12 @@ def engines(results: Path, *, whole: bool) -> str:
     """Say which engines and releases of Debian were tried, and when; `whole`: with each step."""
     result = _last(results, "engines")
     if result is None:
-        return _UNKEPT.format(task="check.engines")
+        return f"{'' if whole else '- '}{_UNKEPT.format(task='check.engines')}"
     folder = "../bench/results" if whole else "bench/results"
     link = f"[Tried {result.started:%Y-%m-%d}]({folder}/{result.page.name})"
-    told = f"{link} by `invoke check.engines`"
     if not whole:
-        return _wrapped(f"{told}: {result.document['said'][0]}")
-    return "\n".join([_wrapped(f"{told}:"), "", _table(result)])
+        return _item(f"- {link}: {result.document['said'][0]}")
+    return "\n".join([f"{link} by `invoke check.engines`:", "", _table(result)])
 
 
 def _last(results: Path, name: str) -> Result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -56,10 +57,7 @@ def line(machine: TriedMachine) -> str:
 
 def sentence(machines: Sequence[TriedMachine]) -> str:
     """Say what was tried, and how much of it held."""
-    named = [
-        f"{program} {_listed(_values(machines, program))}"
-        for program in ("Docker", "Debian", "Python", "PostgreSQL", "nginx")
-    ]
+    named = [f"{program} {_listed(_values(machines, program))}" for program in ("Docker", "Debian")]
     steps = [step for machine in machines for step in machine.steps]
     held = sum(step.outcome == OK for step in steps)
     return f"{', '.join(named)}: {held} of {counted(len(steps), 'step')} as they should be."
@@ -81,7 +79,12 @@ def text(machines: Sequence[TriedMachine]) -> str:
 
 def _values(machines: Iterable[TriedMachine], program: str) -> list[str]:
     versions = (machine.programs.get(program, "?") for machine in machines)
-    return list(dict.fromkeys(version.partition("+")[0] for version in versions))
+    return list(dict.fromkeys(map(_upstream, versions)))
+
+
+def _upstream(version: str) -> str:
+    """Take Debian's epoch and revision off a version."""
+    return re.split("[-+~]", version.rpartition(":")[2])[0]
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -46,8 +46,10 @@ def make_tree(suite: str, tree: Path, *packages: str) -> None:
         sources.append(f"{before} {release.replace(own, suite, 1)} {component}")
     options = [f"--aptopt={option}" for option in archive.options]
     include = ",".join((*ENGINE, *packages))
+    # Of a run that was killed neither mmdebstrap nor what it had started goes on.
     subprocess.run(
         ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+        + ["--pid", "--mount-proc", "--fork", "--kill-child"]
         + ["mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--format=directory", *options]
         + ["--dpkgopt=force-unsafe-io", "--skip=cleanup/apt", f"--include={include}"]
         + [suite, str(tree), "-"],

@@ -11,7 +11,7 @@ HERE = TriedMachine(
 )
 NEXT = TriedMachine(
     "userland",
-    {"Docker": "26.1.5+dfsg1", "Debian": "13.2", "nginx": "1.26"},
+    {"Docker": "26.1.5+dfsg1", "Debian": "13.2", "nginx": "5:1.26.3-3+deb13u11"},
     (TriedStep("net.up", "web: is not up", 1.0),),
 )
 
@@ -21,10 +21,10 @@ def test_what_is_written_is_read():
     assert read("") == ()
 
 
-def test_the_sentence_counts_what_held():
-    told = sentence((HERE, NEXT))
-    assert told.startswith("Docker 20.10.24 and 26.1.5, Debian 12.11 and 13.2, Python 3.11.2 and ?")
-    assert told.endswith("2 of 3 steps as they should be.")
+def test_the_sentence_names_the_versions_without_debians_part_and_counts_what_held():
+    told = "Docker 20.10.24 and 26.1.5, Debian 12.11 and 13.2: 2 of 3 steps as they should be."
+    assert sentence((HERE, NEXT)) == told
+    assert sentence((HERE,)).startswith("Docker 20.10.24, Debian 12.11: 2 of 2 steps")
 
 
 def test_the_table_has_a_row_a_step_and_the_programs_of_each_machine():
