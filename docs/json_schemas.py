@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 import tasks
 from bench.engine import change, kept, store
-from front import chaos, docker, documents
+from front import chaos, docker, documents, tried
 from front.reporting import VERSION
 from twinstack.chaos.run import ChaosReport
 from twinstack.cis.gate import CisReport
@@ -48,7 +48,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "bench.*": (store.KeptResult,),
     "chaos": (ChaosReport, FaultReport, chaos.LostNode),
     "chaos.list": (chaos.ListedFaults,),
-    "check.engines": (store.KeptResult,),
+    "check.engines": (tried.TriedEngines,),
     "check.scale": (store.KeptResult,),
     "clean": (documents.Removed, documents.Removable),
     "conntrack": (ConnectionSnapshots,),

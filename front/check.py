@@ -168,7 +168,7 @@ def check_engines(context: Context, json: bool = False) -> None:
         record = Path(directory, "tried")
         aside = " >&2" if json else ""  # the terminal's lines are no part of the document
         code = _pytest(context, "engines", "engines", words=f"--record {record}{aside}")
-        machines = tried.read(record.read_text()) if record.exists() else ()
+        machines = tried.read(record)
     if not machines:  # it ended before any was tried
         end(code or NOT_SO)
     text, plan = tried.text(machines), stack.from_environment().plan()

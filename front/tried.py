@@ -1,4 +1,4 @@
-"""What `check.engines` tried: the machines, their programs' versions, each step's outcome. Pure."""
+"""What `check.engines` tried: the machines, their programs' versions, each step's outcome."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
+from bench.engine.store import KeptResult
 from front.tables import columns
 from twinstack.printable import counted
 
@@ -41,9 +43,17 @@ class TriedMachine:
         return bool(self.steps) and all(step.outcome == OK for step in self.steps)
 
 
-def read(lines: str) -> tuple[TriedMachine, ...]:
-    """Read what the check wrote, a machine a line."""
-    documents = map(json.loads, lines.splitlines())
+@dataclass(frozen=True, slots=True)
+class TriedEngines(KeptResult):
+    """All machines that were tried, beside the one that tried them."""
+
+    said: tuple[str, ...]  # the lines of `text`
+    result: tuple[TriedMachine, ...]
+
+
+def read(record: Path) -> tuple[TriedMachine, ...]:
+    """Read what the check wrote, a machine a line; nothing where it wrote nothing."""
+    documents = map(json.loads, record.read_text().splitlines() if record.exists() else ())
     return tuple(
         TriedMachine(each["what"], each["programs"], tuple(TriedStep(**of) for of in each["steps"]))
         for each in documents

@@ -28,9 +28,13 @@ cd "$1"
 mkdir -p .host
 pivot_root . .host
 umount --lazy /.host
-# In the machine's /run, which the worlds share with it, is its socket alone.
-mkdir -p /run/containerd /srv/engine
-mount -t tmpfs tmpfs /run/containerd
+# In the machine's /run, which the worlds share with it, is its socket alone; and nothing of its
+# own is an earlier machine's.
+for own in /run/containerd /srv/engine; do
+    mkdir -p "$own"
+    mount -t tmpfs tmpfs "$own"
+done
+rm -rf /var/lib/docker
 exec dockerd --exec-root /srv/engine --pidfile /srv/engine/pid --log-level warn \
     --exec-opt native.cgroupdriver=cgroupfs >/run/engine.log 2>&1
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from front.tried import OK, TriedMachine, TriedStep, line, read, sentence, text
 
 HERE = TriedMachine(
@@ -16,9 +18,11 @@ NEXT = TriedMachine(
 )
 
 
-def test_what_is_written_is_read():
-    assert read(line(HERE) + line(NEXT)) == (HERE, NEXT)
-    assert read("") == ()
+def test_what_is_written_is_read(tmp_path: Path):
+    record = tmp_path / "tried"
+    assert read(record) == ()
+    record.write_text(line(HERE) + line(NEXT))
+    assert read(record) == (HERE, NEXT)
 
 
 def test_the_sentence_names_the_versions_without_debians_part_and_counts_what_held():
