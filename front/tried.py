@@ -14,6 +14,8 @@ from front.tables import columns
 from twinstack.printable import counted
 
 OK = "ok"
+#: This machine's engine, another's, and another userland.
+MACHINES = 3
 Kind = Literal["engine", "userland"]
 
 
