@@ -15,6 +15,7 @@ from front import (
     dashboard,
     docker,
     doctor,
+    flows,
     health,
     invocation,
     metrics,
@@ -39,6 +40,7 @@ namespace = Collection(
     health.health,
     dashboard.dashboard,
     conntrack.conntrack,
+    flows.flows,
     topology.topology,
     *map(collection, NOUNS),
 )

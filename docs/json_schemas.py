@@ -26,6 +26,7 @@ from twinstack.doctor.report import DoctorReport
 from twinstack.model.schema import topology_schema
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.connections.report import ConnectionSnapshots
+from twinstack.observe.flows.text import FlowDocument
 from twinstack.observe.journey.report import Journeys
 from twinstack.observe.live.model import WorldSamples
 from twinstack.observe.logs.show import LogDocument
@@ -56,6 +57,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "docker.render": (docker.RenderedFiles,),
     "docker.status": (documents.Services,),
     "doctor": (DoctorReport,),
+    "flows": (FlowDocument,),
     "health": (WorldSamples,),
     "metrics.status": (MetricsStatus,),
     "metrics.up": (MetricsStatus,),
@@ -86,7 +88,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
 #: Results of the benchmarks have fields of their question's own beside those that all have.
 _OPEN = store.KeptResult
 #: A line each as it comes, so nothing is judged.
-_STREAM = LogDocument
+_STREAMS = ((LogDocument,), (FlowDocument,))
 
 
 def printing(root: Collection = tasks.namespace) -> Iterator[str]:
@@ -139,7 +141,7 @@ def _lean(node: Any) -> Any:
 
 def _enveloped(task: str, made: dict[str, Any], types: tuple[type, ...]) -> dict[str, Any]:
     envelope: dict[str, Any] = {"schema": {"const": f"twinstack/{task}/{VERSION}"}}
-    if types != (_STREAM,):
+    if types not in _STREAMS:
         says = "whether all is as asked: the exit code is 0"
         envelope["ok"] = {"type": "boolean", "description": says}
     return {

@@ -24,6 +24,7 @@ _FEW: dict[str, Values] = {
     "format": ("text", "svg", "mermaid", "json"),
     "how": ("rolling", "blue-green", "canary"),
     "shape": _SHAPES,
+    "verdict": ("allowed", "dropped"),
 }
 _WORLDS = {
     "net": ("net", "docker"),
@@ -43,6 +44,8 @@ def values(task: str, argument: Argument, topology: Path) -> Values:
     if name == "service":
         found = replica_names(topology)
         return [f"{each}=" for each in found] if task.endswith(".scale") else found
+    if task == "flows" and name in {"from_", "to"}:
+        return (*replica_names(topology), "host", "outside")
     if name == "host":
         return [f"host-{number}" for number in (1, 2, 3)]
     return _FEW.get(name, ())

@@ -7,9 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinstack import stack
-from twinstack.errors import Missing, WrongUse
+from twinstack.errors import CannotTell, Missing, WrongUse
+from twinstack.world import namespaces_of
 
 if TYPE_CHECKING:  # listing the tasks loads no model
+    from pathlib import Path
+
     from twinstack.model.topology import WorldName
     from twinstack.world import LocalWorld
 
@@ -77,6 +80,18 @@ def up_among(world: str, task: str, failure: str, **options: Any) -> list[LocalW
     if not found:
         raise none_up(task, failure)
     return found
+
+
+def one_host(worlds: Sequence[LocalWorld]) -> Path | None:
+    """Give the netns of the host that worlds share; None: our own.
+
+    Raises: CannotTell when they have several; a world's absence.
+    """
+    hosts = {namespaces_of(world)["host"] for world in worlds}
+    if len(hosts) > 1:
+        cause, remedy = "their hosts differ", "name one with --world"
+        raise CannotTell("both worlds", "cannot be listened to at once", cause, remedy)
+    return hosts.pop()
 
 
 def none_up(task: str, failure: str) -> Missing:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import EITHER, up_among, worlds_of
+from front.options import EITHER, one_host, up_among, worlds_of
 from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, CannotTell
+from twinstack.errors import NOT_SO
 from twinstack.model import bounds
 from twinstack.printable import counted
 from twinstack.world import require_root
@@ -75,7 +75,6 @@ def policy_verify(_: Context, world: str = "both", json: bool = False) -> None:
 @task(help={**EITHER, "seconds": "how long to listen"})
 def policy_drops(_: Context, world: str = "both", seconds: int = 10, json: bool = False) -> None:
     """Listen for denied packets, until Ctrl-C at most, and list their ends and ports."""
-    from twinstack.model.plan import HOST
     from twinstack.policy import drops
 
     worlds_of(world)
@@ -83,12 +82,9 @@ def policy_drops(_: Context, world: str = "both", seconds: int = 10, json: bool 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     worlds = up_among(world, "policy.drops", "has nothing to listen to", policy=True)
     plans = {chosen.name: chosen.plan for chosen in worlds}
-    hosts = {_enforcement(plan, name).namespaces[HOST] for name, plan in plans.items()}
-    if len(hosts) > 1:
-        cause, remedy = "their hosts differ", "name one with --world"
-        raise CannotTell("both worlds", "cannot be listened to at once", cause, remedy)
+    host = one_host(worlds)
     say(f"listening for {seconds} s")
-    report = drops.watch(plans, hosts.pop(), seconds)
+    report = drops.watch(plans, host, seconds)
     answer(json, report, drops.text(report), 130 if report.interrupted else 0)
 
 

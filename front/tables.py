@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 #: What a cell that is one of these words is coloured: SGR 32 is green, 33 yellow, 31 red.
 _COLOURS = {
-    32: "healthy up ok pass yes",
+    32: "healthy up ok pass yes allowed",
     33: "starting degraded warn unknown exception",
-    31: "unhealthy stopped absent down exited fail no",
+    31: "unhealthy stopped absent down exited fail no dropped",
 }
 _CELLS = {word: code for code, words in _COLOURS.items() for word in words.split()}
 _CELL = re.compile(rf"(?:(?<=^)|(?<=  ))(?:{'|'.join(_CELLS)})(?=  | \(|$)", re.MULTILINE)

@@ -106,11 +106,34 @@ class LogReader(Protocol):
         """Give what was written since the last look; waits for nothing."""
 
 
+class Declared(Protocol):
+    """What names replicas: a plan, or its outline."""
+
+    @property
+    def replicas(self) -> Sequence[NamedReplica]:
+        """List them, in their order."""
+
+    def replica(self, name: str) -> NamedReplica:
+        """Give one by its name. Raises: WrongUse."""
+
+
+class NamedReplica(Protocol):
+    """A replica by its names."""
+
+    @property
+    def name(self) -> str:
+        """Its own."""
+
+    @property
+    def service(self) -> str:
+        """Its service's."""
+
+
 class Logged(Protocol):
     """A world that keeps its replicas' logs."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Declared:
         """What is deployed."""
 
     def log_names(self) -> tuple[str, ...]:
@@ -156,6 +179,10 @@ class LocalWorld(World, Logged, Protocol):
     """A world with every replica on this host: it can be observed and measured from here."""
 
     name: WorldName
+
+    @property
+    def plan(self) -> Plan:
+        """What is deployed."""
 
     @property
     def secrets(self) -> Path:
@@ -249,3 +276,11 @@ class LocalWorld(World, Logged, Protocol):
         Replicas that are declared no longer are included. Raises: Missing without root or engine;
         StepFailed.
         """
+
+
+def namespaces_of(world: LocalWorld) -> dict[str, Path | None]:
+    """Give the namespaces of a world that is up. Raises: its absence; as `namespaces`."""
+    namespaces = world.namespaces()
+    if set(namespaces) <= {"host"}:
+        raise world.absence()
+    return namespaces

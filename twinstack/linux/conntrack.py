@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Network
 from itertools import product
 
-from twinstack.errors import Missing
+from twinstack.errors import CannotTell, Missing
 from twinstack.linux import process, procfs
-from twinstack.linux.netlink import as_big_endian, attributes, nested
+from twinstack.linux.netlink import NETLINK, Netlink, Refused, as_big_endian, attributes, nested
 
 _SUBSYSTEM = 1 << 8  # NFNL_SUBSYS_CTNETLINK
 #: struct nfgenmsg for every address family: the body of a request.
@@ -45,6 +45,9 @@ class CTA(IntEnum):
     TUPLE_REPLY = 2
     STATUS = 3
     PROTOINFO = 4
+    TIMEOUT = 7
+    COUNTERS_ORIG = 9
+    COUNTERS_REPLY = 10
 
 
 class TUPLE(IntEnum):
@@ -71,6 +74,9 @@ class PROTO(IntEnum):
     DST_PORT = 3
 
 
+_CTA_COUNTERS_BYTES = 2
+
+
 class STATS(IntEnum):
     """Of each processor's counters: CTA_STATS_*."""
 
@@ -82,6 +88,8 @@ class STATS(IntEnum):
 _CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
 _IPS_SEEN_REPLY, _IPS_ASSURED = 1 << 1, 1 << 2
 _NFGENMSG_BYTES = 4
+_SO_RCVBUFFORCE, _BUFFER_BYTES = 33, 8 << 20
+_TIMEOUT = "net.netfilter.nf_conntrack_"
 
 #: As conntrack(8) names TCP's states, by the kernel's number.
 TCP_STATES = (
@@ -119,6 +127,14 @@ class ConntrackEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ConntrackUse:
+    """What an entry tells of its packets."""
+
+    left_s: int  # until it times out, unless there is another packet
+    transferred: int | None  # bytes both ways; None: the kernel does not count (nf_conntrack_acct)
+
+
+@dataclass(frozen=True, slots=True)
 class ConntrackStats:
     """What a table turned away since its namespace began, as conntrack -S counts it."""
 
@@ -135,6 +151,46 @@ def read_entry(body: memoryview) -> ConntrackEntry:
     original, protocol = _read_tuple(nested(parts, CTA.TUPLE_ORIG))
     reply, _ = _read_tuple(nested(parts, CTA.TUPLE_REPLY))
     return ConntrackEntry(protocol, original, reply, _read_state(protocol, parts))
+
+
+def read_use(body: memoryview) -> ConntrackUse:
+    """Read what an entry tells of its packets."""
+    parts = attributes(body[_NFGENMSG_BYTES:])
+    counters = [nested(parts, kind) for kind in (CTA.COUNTERS_ORIG, CTA.COUNTERS_REPLY)]
+    both = sum(as_big_endian(each.get(_CTA_COUNTERS_BYTES)) for each in counters)
+    return ConntrackUse(as_big_endian(parts.get(CTA.TIMEOUT)), both if all(counters) else None)
+
+
+def timeouts() -> dict[str, int]:
+    """Read after how many seconds without a packet an entry goes, by its state, in this netns.
+
+    For TCP the states of TCP_STATES, and "unacknowledged", else REPLIED and ASSURED of UDP.
+    Source: nf_conntrack-sysctl.rst.
+    """
+    names = {state: f"tcp_timeout_{state.lower()}" for state in TCP_STATES[1:9]}
+    names |= {"unacknowledged": "tcp_timeout_unacknowledged"}
+    names |= {"REPLIED": "udp_timeout", "ASSURED": "udp_timeout_stream"}
+    found = {state: procfs.sysctl_numbers(f"{_TIMEOUT}{name}") for state, name in names.items()}
+    return {state: numbers[0] for state, numbers in found.items() if numbers}
+
+
+@contextmanager
+def asked() -> Iterator[Netlink]:
+    """Ask about the table of the namespace that we are in. Raises: CannotTell without one."""
+    try:
+        with Netlink(NETLINK.NETFILTER) as netlink:
+            yield netlink
+    except Refused as error:
+        cause, remedy = error.strerror or str(error), "run: modprobe nf_conntrack_netlink"
+        raise CannotTell("connection tracking", "cannot be asked", cause, remedy) from error
+
+
+def opened(groups: int) -> socket.socket:
+    """Open a socket to events on the table of the namespace that we are in. Raises: OSError."""
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
+    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    events.bind((0, groups))
+    return events
 
 
 def _read_usual(body: memoryview) -> ConntrackEntry | None:

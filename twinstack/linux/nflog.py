@@ -115,7 +115,10 @@ def _check_bound(data: bytes, group: int) -> None:
     for kind, _, _, body in messages(memoryview(data)):
         refused = refusal(body) if kind == NLMSG_ERROR else None
         if refused is not None and refused.errno == errno.EBUSY:
-            cause, remedy = f"group {group} has a listener", "end the other policy.drops first"
+            cause, remedy = (
+                f"group {group} has a listener",
+                "end the other policy.drops or flows first",
+            )
             raise CannotTell("denied packets", "cannot be listened to", cause, remedy)
         if refused is not None:
             raise refused

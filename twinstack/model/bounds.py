@@ -7,7 +7,7 @@ from twinstack.errors import WrongUse
 #: How long `up` waits for healthy services unless --timeout says otherwise.
 UP_TIMEOUT_S = 60
 MOST_SECONDS = 86_400
-_MOST_LINES, _MOST_TIMES = 1_000_000, 100
+MOST_LINES, _MOST_TIMES = 1_000_000, 100
 
 
 def within(option: str, value: float, least: float, most: float, why: str = "") -> None:
@@ -24,7 +24,7 @@ def timeout(value: int) -> None:
 
 def lines(value: int) -> None:
     """Refuse to show no line. Raises: WrongUse."""
-    within("lines", value, 1, _MOST_LINES)
+    within("lines", value, 1, MOST_LINES)
 
 
 def times(value: int) -> None:

@@ -86,6 +86,12 @@ def count(plan: Plan, world: WorldName, saved: str) -> int:
     return int(match[1]) if match else 0
 
 
+def denied_since_up(plans: Mapping[WorldName, Plan]) -> dict[WorldName, int]:
+    """Count the packets that each world denied since its rules were written. Raises: StepFailed."""
+    saved = run(_COUNTED).stdout
+    return {world: count(plan, world, saved) for world, plan in plans.items()}
+
+
 def endpoints_by_address(plan: Plan, world: WorldName) -> dict[str, str]:
     """Map every address of the plan to its replica, or to HOST. Pure."""
     own = addresses_by_endpoint(plan, world)

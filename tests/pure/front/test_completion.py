@@ -34,6 +34,8 @@ def candidates(line: str, topology: Path = ROOT / "topology.yml") -> list[str]:
         ("chaos --world", {"overlay"}, {"both"}),
         ("net.up topology --format s", {"svg"}, {"net.up"}),
         ("net.release product-service --how", {"canary"}, {"nginx-lb"}),
+        ("flows --from", {"product-service-2", "outside"}, {"net"}),
+        ("flows --verdict", {"dropped"}, {"nginx-lb"}),
         ("overlay.exec", {"host-1"}, {"nginx-lb"}),
         ("net.logs nginx-lb", {"redis-cache"}, {"net.up"}),
         ("net.logs nginx-lb red", {"redis-cache"}, {"net.up"}),

@@ -55,6 +55,34 @@ def group_of(entry: ConntrackEntry) -> ConnectionGroup:
     )
 
 
+class WorldEnds:
+    """Tells which connections of the host's table are a world's, and names their ends."""
+
+    def __init__(self, directory: PeerDirectory, plan: Plan, world: WorldName) -> None:
+        self._directory = directory
+        self._world = world
+        self._ports = {port.port for port in plan.published_ports if port.world == world}
+        self._peers: dict[bytes, NamedPeer] = {}
+
+    def is_ours(self, group: ConnectionGroup) -> bool:
+        """Tell whether an end, before or after NAT, is the world's."""
+        ends = (group.source, group.destination, group.new_source, group.new_destination)
+        if any(self._peer(raw).world == self._world for raw in ends):
+            return True
+        # docker-proxy listens on the host's published port: nothing is translated then.
+        return group.port in self._ports and self._peer(group.destination).kind in {"local", "host"}
+
+    def named(self, raw: bytes) -> NamedPeer:
+        """Name an end; in the host's own table a loopback address is the host."""
+        peer = self._peer(raw)
+        return NamedPeer("host", "host", peer.instance) if peer.name == "loopback" else peer
+
+    def _peer(self, raw: bytes) -> NamedPeer:
+        if raw not in self._peers:
+            self._peers[raw] = self._directory.peer(*numbers(raw))
+        return self._peers[raw]
+
+
 class WorldConnections:
     """The groups of connections that belong to a world of a plan."""
 
@@ -66,10 +94,8 @@ class WorldConnections:
         world: WorldName,
     ) -> None:
         self._directory = directory
-        self._world = world
-        self._ports = {port.port for port in plan.published_ports if port.world == world}
-        self._peers: dict[bytes, NamedPeer] = {}
-        self._counts = {group: count for group, count in counts.items() if self._is_ours(group)}
+        self._named = (ends := WorldEnds(directory, plan, world)).named
+        self._counts = {group: count for group, count in counts.items() if ends.is_ours(group)}
         self.total = sum(self._counts.values())
 
     def pairs(self) -> tuple[report.ServicePair, ...]:
@@ -113,23 +139,6 @@ class WorldConnections:
         return tuple(
             report.ClientSource(*key, count, half[key]) for key, count in _most_first(opened)
         )
-
-    def _is_ours(self, group: ConnectionGroup) -> bool:
-        ends = (group.source, group.destination, group.new_source, group.new_destination)
-        if any(self._peer(raw).world == self._world for raw in ends):
-            return True
-        # docker-proxy listens on the host's published port: nothing is translated then.
-        return group.port in self._ports and self._peer(group.destination).kind in {"local", "host"}
-
-    def _named(self, raw: bytes) -> NamedPeer:
-        """Name an end; in the host's own table a loopback address is the host."""
-        peer = self._peer(raw)
-        return NamedPeer("host", "host", peer.instance) if peer.name == "loopback" else peer
-
-    def _peer(self, raw: bytes) -> NamedPeer:
-        if raw not in self._peers:
-            self._peers[raw] = self._directory.peer(*numbers(raw))
-        return self._peers[raw]
 
 
 def _most_first(counts: Counter[Key]) -> list[tuple[Key, int]]:

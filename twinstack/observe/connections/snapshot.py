@@ -17,11 +17,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from twinstack.errors import CannotTell
 from twinstack.linux import child, conntrack, sock_diag
 from twinstack.linux.conntrack import IPCTNL
 from twinstack.linux.links import own_addresses
-from twinstack.linux.netlink import NETLINK, Netlink, Refused, messages
+from twinstack.linux.netlink import NETLINK, Netlink, messages
 from twinstack.linux.procfs import sysctl_numbers
 from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import HOST, Plan
@@ -38,11 +37,9 @@ from twinstack.observe.connections.counts import (
 from twinstack.observe.connections.report import ConntrackEvents, ConntrackTable, NamespaceSockets
 from twinstack.observe.connections.warnings import warnings
 from twinstack.observe.traffic.peers import PeerDirectory
-from twinstack.world import LocalWorld
+from twinstack.world import LocalWorld, namespaces_of
 
 Address = IPv4Address | IPv6Address
-_BUFFER_BYTES = 8 << 20
-_SO_RCVBUFFORCE = 33
 _DATAGRAM_BYTES = 1 << 18
 #: Counts overruns of the socket's buffer; no message of the kernel has this type.
 _LOST = -1
@@ -53,20 +50,12 @@ _EVERY_S = 2.0
 
 def _read_table() -> tuple[ConntrackTable, Counter[ConnectionGroup], tuple[Address, ...]]:
     """Read all of this namespace's table, and its own addresses. Raises: CannotTell without one."""
-    try:
-        with Netlink(NETLINK.NETFILTER) as netlink:
-            # The size first: what comes meanwhile is listed, so it never counts more than listed.
-            entries, limit = conntrack.size() or (0, None)
-            every = netlink.dump(IPCTNL.GET, conntrack.EVERY)
-            counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
-            pressure = conntrack.read_stats(netlink.dump(IPCTNL.GET_STATS_CPU, conntrack.EVERY))
-    except Refused as error:
-        raise CannotTell(
-            "connection tracking",
-            "cannot be asked",
-            error.strerror or str(error),
-            "run: modprobe nf_conntrack_netlink",
-        ) from error
+    with conntrack.asked() as netlink:
+        # The size first: what comes meanwhile is listed, so it never counts more than listed.
+        entries, limit = conntrack.size() or (0, None)
+        every = netlink.dump(IPCTNL.GET, conntrack.EVERY)
+        counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
+        pressure = conntrack.read_stats(netlink.dump(IPCTNL.GET_STATS_CPU, conntrack.EVERY))
     table = ConntrackTable(entries, limit, counts.total(), of_world=0, pressure=pressure)
     return table, counts, own_addresses()
 
@@ -102,20 +91,14 @@ class EventCounter:
 @contextmanager
 def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
     """Receive a namespace's events while the block lasts. Raises: OSError."""
-    with child.socket_in(namespace, _events_socket) as events:
+    groups = conntrack.NEW_GROUP | conntrack.DESTROY_GROUP
+    with child.socket_in(namespace, lambda: conntrack.opened(groups)) as events:
         yield EventCounter(events)
-
-
-def _events_socket() -> socket.socket:
-    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
-    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-    events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROY_GROUP))
-    return events
 
 
 def take(world: LocalWorld, events: report.ConntrackEvents | None = None) -> report.Connections:
     """Take one. Raises: Missing without root or when the world is down; CannotTell; StepFailed."""
-    namespaces = _namespaces(world)
+    namespaces = namespaces_of(world)
     plan = world.plan
     table, counts, addresses = child.inside("host", namespaces[HOST], _read_table)
     directory = PeerDirectory([plan], addresses)
@@ -144,7 +127,7 @@ def follow(
     The last one has the events of the whole time, every other those since the one before: they are
     the table's, which worlds of one host share. Raises: as `take`.
     """
-    host = _namespaces(worlds[0])[HOST]
+    host = namespaces_of(worlds[0])[HOST]
     started = time.monotonic()
     with counting_events(host) as counter:
         pause, total = _EVERY_S, report.ConntrackEvents(0, 0, 0, 0)
@@ -159,13 +142,6 @@ def follow(
             if last:
                 return
             pause = max(_EVERY_S, (time.monotonic() - began) * (1 / _BUSY_PART - 1))
-
-
-def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
-    namespaces = world.namespaces()
-    if set(namespaces) <= {HOST}:
-        raise world.absence()
-    return namespaces
 
 
 def _sockets(

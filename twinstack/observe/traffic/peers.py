@@ -11,7 +11,7 @@ from typing import Literal
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WORLDS, WorldName
 from twinstack.observe.traffic.packets import address_of, numbers_of
-from twinstack.policy.permissions import permissions
+from twinstack.policy.permissions import Permission, permissions
 
 Kind = Literal["service", "host", "outside", "unknown", "local"]
 Verdict = Literal["declared", "undeclared", ""]
@@ -57,7 +57,7 @@ class PeerDirectory:
         self._cache: dict[tuple[int, int], NamedPeer] = {}
         self._applications = dict(_WELL_KNOWN)
         self._open = {
-            (opened.source, *opened.target, world)
+            (opened.source, *opened.target, world): opened
             for plan in plans
             for world in WORLDS
             for opened in permissions(plan, world)
@@ -93,23 +93,27 @@ class PeerDirectory:
         return self._applications.get(port, "")
 
     def verdict(self, client: NamedPeer, server: NamedPeer, protocol: int, port: int) -> Verdict:
-        """Compare a connection with the declared flows.
+        """Compare a connection with the declared flows."""
+        if protocol not in (IPPROTO_TCP, IPPROTO_UDP):
+            return NOT_JUDGED
+        if "service" not in (client.kind, server.kind) or server.kind == "local":
+            return NOT_JUDGED
+        return DECLARED if self.permission(client, server, protocol, port) else UNDECLARED
+
+    def permission(
+        self, client: NamedPeer, server: NamedPeer, protocol: int, port: int
+    ) -> Permission | None:
+        """Give what declares a connection; None: nothing does.
 
         `world` in a flow is everybody but the services, the host included.
         """
-        if protocol not in (IPPROTO_TCP, IPPROTO_UDP):
-            return NOT_JUDGED
-        if "service" not in (client.kind, server.kind):
-            return NOT_JUDGED
         transport = "tcp" if protocol == IPPROTO_TCP else "udp"
         if server.kind == "host":
             server, port = self._behind_published_port(server, port)
-        if server.kind == "local":
-            return NOT_JUDGED
         sources = {"service": (client.name,), "host": (HOST, "world")}.get(client.kind, ("world",))
         target = (server.name, transport, port, server.world or "net")  # outside: alike in both
-        declared = any((source, *target) in self._open for source in sources)
-        return DECLARED if declared else UNDECLARED
+        found = (self._open.get((source, *target)) for source in sources)
+        return next(filter(None, found), None)
 
     def _behind_published_port(self, server: NamedPeer, port: int) -> tuple[NamedPeer, int]:
         for plan in self._plans:
