@@ -103,9 +103,11 @@ def _logged() -> tuple[NamespaceLogs, TwinstackError | None]:
     kept = here.net_logs()
     if here.net_shape():
         return kept, None
-    from twinstack.namespaces import dumps
+    from twinstack.namespaces import marks
 
-    return kept, dumps.absence(kept.plan)
+    names = here.net_outline()
+    bridges = names.bridges.get(stack.DEFAULT_SHAPE, ())
+    return kept, marks.absence(here.instance, bridges, (each.name for each in names.here))
 
 
 net_logs = logs.task_of("net", _logged)

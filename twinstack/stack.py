@@ -19,6 +19,7 @@ from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 
 if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.compose.world import DockerWorld
+    from twinstack.model.outline import Outline
     from twinstack.model.plan import Plan
     from twinstack.model.releases import Releases
     from twinstack.model.scale import Scale
@@ -120,28 +121,47 @@ class Stack:
 
         Without loading that world, which takes longer, unless an engine must be asked.
         """
-        if world == "net":
+        from twinstack.compose.engine_paths import is_absent
+        from twinstack.state.paths import InstancePaths
+
+        if world == "net" and InstancePaths(self.instance).journal.exists():
             from twinstack.state.journal import read_journal
-            from twinstack.state.paths import InstancePaths
 
             running = read_journal(InstancePaths(self.instance))
             chosen = _changed(running, {"shape": shape, "policy": policy})
             return self._plan_as(chosen, scale=chosen.scale, releases=chosen.releases)
-        from twinstack.compose.engine_paths import is_absent
-
-        if is_absent():
-            return self.plan(shape, policy=policy)
-        return self.docker(shape, policy=policy).plan
+        if world == "docker" and not is_absent():
+            return self.docker(shape, policy=policy).plan
+        return self.plan(shape, policy=policy)
 
     def net_logs(self) -> NamespaceLogs:
-        """Give the namespace world's logs without loading that world."""
+        """Give the namespace world's logs, without loading that world or its plan.
+
+        Raises: TopologyError; as `net_outline`.
+        """
         from twinstack.namespaces.logs import NamespaceLogs
-        from twinstack.state.journal import read_journal
+
+        return NamespaceLogs(self.net_outline())
+
+    def net_outline(self) -> Outline:
+        """Give the names of the namespace world's plan, of the running one if it is up.
+
+        Raises: TopologyError; CannotTell when its record cannot be understood.
+        """
+        from twinstack.model.outline import Outline, OutlinedReplica, outline
         from twinstack.state.paths import InstancePaths
 
-        running = read_journal(InstancePaths(self.instance))
-        plan = self._plan_as(running, scale=running.scale, releases=running.releases)
-        return NamespaceLogs(plan)
+        scale: Scale = ()
+        if InstancePaths(self.instance).journal.exists():  # to read it takes the form
+            from twinstack.state.journal import read_journal
+
+            scale = read_journal(InstancePaths(self.instance)).scale
+        found = outline(self.topology_file, self.instance, dict(scale))
+        if found is not None:
+            return found
+        plan = self.plan(scale=scale)  # it says what is wrong with the file
+        replicas = (OutlinedReplica(each.name, each.service) for each in plan.replicas)
+        return Outline(self.instance, tuple(replicas), {})
 
     def overlay(
         self,
@@ -279,8 +299,11 @@ class Stack:
 
     def net_shape(self) -> str | None:
         """Give the shape of the namespace world that is up, or None."""
-        from twinstack.state.journal import read_journal
         from twinstack.state.paths import InstancePaths
+
+        if not InstancePaths(self.instance).journal.exists():
+            return None
+        from twinstack.state.journal import read_journal
 
         return read_journal(InstancePaths(self.instance)).shape
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from twinstack.errors import WrongUse
 
@@ -148,6 +149,26 @@ def chain_pattern(instance: str, world: str) -> re.Pattern[str]:
 def replica_name(service: str, number: int) -> str:
     """Name replica `number` (from 1) of a service; the first has the service's own name."""
     return service if number == 1 else f"{service}-{number}"
+
+
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """Its own."""
+
+
+_NamedT = TypeVar("_NamedT", bound=Named)
+
+
+def named(replicas: Sequence[_NamedT], name: str) -> _NamedT:
+    """Give a replica by its name. Raises: WrongUse that lists the names there are."""
+    for replica in replicas:
+        if replica.name == name:
+            return replica
+    known = ", ".join(replica.name for replica in replicas)
+    raise WrongUse(name, "is no service", f"there are {known}", "choose one of them")
 
 
 def part_instance(instance: str, part: str) -> str:

@@ -185,11 +185,7 @@ class Plan:
 
     def replica(self, name: str) -> Replica:
         """Give a replica by its name. Raises: WrongUse that lists the names there are."""
-        for replica in self.replicas:
-            if replica.name == name:
-                return replica
-        known = ", ".join(replica.name for replica in self.replicas)
-        raise WrongUse(name, "is no service", f"there are {known}", "choose one of them")
+        return names.named(self.replicas, name)
 
     def replicas_of(self, service: str) -> tuple[Replica, ...]:
         """Give a service's replicas in their order."""

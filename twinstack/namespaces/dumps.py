@@ -12,13 +12,14 @@ from contextlib import contextmanager
 
 from twinstack.errors import Missing, NotOurs
 from twinstack.linux import links, neigh, netns
-from twinstack.linux.links import LinkFacts, LinkIdentity
+from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.rtnetlink import RTM
 from twinstack.linux.sysctl import Sysctls
-from twinstack.model.names import instance_of, not_ours
+from twinstack.model.names import not_ours
 from twinstack.model.plan import Plan
+from twinstack.namespaces import marks
 from twinstack.namespaces.facts import NamespaceFacts
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS
 from twinstack.world import Link
@@ -51,45 +52,16 @@ def read_neighbours() -> frozenset[NeighbourEntry]:
         )
 
 
-def read_identities() -> dict[str, LinkIdentity]:
-    """Dump the identities of the links of the namespace we are in; cheaper than `read_host`."""
-    with Netlink() as netlink:
-        identities = map(links.read_identity, links.dump_messages(netlink))
-        return {link.name: link for link in identities}
-
-
-def marked_namespaces(mark: str) -> tuple[str, ...]:
-    """List the pinned namespaces that carry a mark, by whatever name."""
-    with finding_marked(mark) as answer:
-        return answer()
-
-
-@contextmanager
-def finding_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
-    """Find the pinned namespaces that carry a mark; yields what waits for the answer."""
-
-    with netns.visiting(netns.pinned(), _mark) as answer:
-        yield lambda: tuple(name for name, carried in answer().items() if carried == mark)
-
-
 def absence(plan: Plan) -> Missing:
     """Give the error of a world that is not up; it names the instance that has its names."""
-    links = read_identities()
     bridges = (segment.bridge for segment in plan.segments)
-    carried = [(f"bridge {name}", links[name].alias) for name in bridges if name in links]
-    namespaces = _marks(replica.name for replica in plan.here)
-    carried += ((f"namespace {name}", mark) for name, mark in namespaces.items())
-    for name, mark in carried:
-        if (instance := instance_of(mark)) not in {None, plan.instance}:
-            remedy = f"look at that one (TWINSTACK_INSTANCE={instance}), or take it down first"
-            return Missing("net world", "is not up", f"{name} {not_ours(mark)}", remedy)
-    return Missing("net world", "is not up", remedy='run "invoke net.up"')
+    return marks.absence(plan.instance, bridges, (replica.name for replica in plan.here))
 
 
 def check_ours(plan: Plan, replicas: Iterable[str]) -> None:
     """Check that replicas' namespaces are there and carry our mark. Raises: Missing, NotOurs."""
     wanted = tuple(replicas)
-    carried = _marks(wanted)
+    carried = marks.of_namespaces(wanted)
     if wanted and plan.mark not in carried.values():
         raise absence(plan)
     for name in wanted:
@@ -100,17 +72,6 @@ def check_ours(plan: Plan, replicas: Iterable[str]) -> None:
             cause = f"it {not_ours(carried[name])}"
             remedy = "use ip netns exec"
             raise NotOurs(f"namespace {name}", "is not entered", cause, remedy)
-
-
-def _marks(namespaces: Iterable[str]) -> dict[str, str | None]:
-    """Give the mark that each of these namespaces carries; those that are absent are left out."""
-    with netns.visiting(tuple(filter(netns.is_pinned, namespaces)), _mark) as answer:
-        return answer()
-
-
-def _mark(_namespace: str) -> str | None:
-    with Netlink() as netlink:
-        return links.loopback_alias(netlink)
 
 
 @contextmanager

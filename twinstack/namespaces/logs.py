@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from twinstack.model.plan import Plan
+from typing import TYPE_CHECKING
+
 from twinstack.namespaces.log_file import LogFile
 from twinstack.state.paths import InstancePaths
+
+if TYPE_CHECKING:  # a plan is not needed
+    from twinstack.model.outline import Outline
+    from twinstack.model.plan import Plan
 
 
 class NamespaceLogs:
     """The log files of a plan's replicas."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan | Outline) -> None:
         self.plan = plan
 
     def log_names(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from twinstack.linux import process as shell
 from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
 from twinstack.model.plan import Plan
-from twinstack.namespaces import cgroups, dumps, rules, supervisor
+from twinstack.namespaces import cgroups, dumps, marks, rules, supervisor
 from twinstack.namespaces.facts import MarkedObjects, NetFacts, ProgramFacts, ours
 from twinstack.namespaces.process_steps import (
     Cgroup,
@@ -104,8 +104,8 @@ def observe_owned(instance: str) -> MarkedObjects:
         if not journal.empty:
             raise
         waiting_rules = dict  # a machine without iptables never had rules of ours
-    with dumps.finding_marked(names.mark(instance)) as waiting_namespaces:
-        links = dumps.read_identities()
+    with marks.finding_marked(names.mark(instance)) as waiting_namespaces:
+        links = marks.read_identities()
         marked = waiting_namespaces()
     supervised = supervisor.observe(paths)
     return _owned(instance, journal, links, waiting_rules(), supervised, marked)

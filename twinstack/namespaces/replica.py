@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twinstack.linux import netns
 from twinstack.model.plan import Plan, Replica
-from twinstack.namespaces import dumps, supervisor
+from twinstack.namespaces import marks, supervisor
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState, State
@@ -74,7 +74,7 @@ def states(plan: Plan, replicas: Sequence[Replica], *, bare: bool) -> tuple[Serv
     running = {name for name, program in by_name.items() if program.pid is not None}
     # A namespace of our name may be another's; what our supervisor runs is in one of ours.
     doubtful = {replica.name for replica in replicas} - running
-    ours = dumps.marked_namespaces(plan.mark) if up and doubtful else ()
+    ours = marks.marked_namespaces(plan.mark) if up and doubtful else ()
     foreign = doubtful.difference(ours)
 
     def state_of(replica: Replica) -> ServiceState:

@@ -19,7 +19,7 @@ from twinstack.linux import iptables, mounts, netns, nft_tables, process, rtnetl
 from twinstack.linux.links import LinkIdentity
 from twinstack.linux.netlink import Netlink
 from twinstack.model import names
-from twinstack.namespaces import cgroups, dumps, observe, rules, supervisor
+from twinstack.namespaces import cgroups, marks, observe, rules, supervisor
 from twinstack.namespaces.removals import (
     DetachPins,
     Kind,
@@ -197,7 +197,7 @@ def _remove_links(removal: RemoveLinks, *, fresh: bool) -> None:
     links: Sequence[LinkIdentity] = removal.links
     alone = removal.together
     if not (fresh and removal.together):  # observed again: 40 ms for 1,000 links
-        current = dumps.read_identities()
+        current = marks.read_identities()
         links = [link for seen in removal.links if (link := _unchanged(seen, current))]
         known = {link.name for link in links}
         alone = not any(link.group == group and link.name not in known for link in current.values())

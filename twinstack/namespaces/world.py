@@ -21,6 +21,7 @@ from twinstack.namespaces import (
     cgroups,
     dumps,
     launch,
+    marks,
     observe,
     preflight,
     supervisor,
@@ -66,6 +67,7 @@ class NamespaceWorld(NamespaceLogs):
     """The plan on raw Linux primitives."""
 
     name: WorldName = "net"
+    plan: Plan
 
     def __init__(
         self,
@@ -296,7 +298,7 @@ class NamespaceWorld(NamespaceLogs):
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each namespace that carries our mark. Raises: Missing; StepFailed."""
         require_root("net.links")
-        names = dumps.marked_namespaces(self.plan.mark)
+        names = marks.marked_namespaces(self.plan.mark)
         return {HOST: None, **{name: netns.PINS / name for name in names}}
 
     def processes(self) -> tuple[Process, ...]:

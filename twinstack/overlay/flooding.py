@@ -17,7 +17,7 @@ from twinstack.errors import Missing
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.model.vxlan import UNDERLAY_MTU
-from twinstack.namespaces import dumps
+from twinstack.namespaces import marks
 from twinstack.overlay.frames import Encapsulated, decode
 from twinstack.overlay.host_plans import Spread, host_plan, tunnel_link, underlay_instance
 from twinstack.printable import counted
@@ -110,7 +110,7 @@ def watch(
 
 def _check_ours(links: Sequence[str], mark: str) -> None:
     """Check that links are there and carry a mark. Raises: Missing."""
-    present = dumps.read_identities()
+    present = marks.read_identities()
     for name in links:
         link = present.get(name)
         if link is None or link.alias != mark:

@@ -16,7 +16,7 @@ from twinstack.linux import child as children
 from twinstack.linux import mounts, netns
 from twinstack.model import names
 from twinstack.model.plan import Plan, Replica
-from twinstack.namespaces import dumps
+from twinstack.namespaces import marks
 from twinstack.overlay.host_plans import Spread, underlay_instance
 from twinstack.reconcile import Change, Preview, Progress, Watch
 from twinstack.state.journal import read_journal
@@ -52,13 +52,13 @@ def present(instance: str) -> tuple[str, ...]:
     """List the hosts that are whole: network and mounts pinned, with our mark."""
     outer = underlay_instance(instance)
     pinned = set(mounts.pinned(InstancePaths(outer).run))
-    return tuple(name for name in dumps.marked_namespaces(names.mark(outer)) if name in pinned)
+    return tuple(name for name in marks.marked_namespaces(names.mark(outer)) if name in pinned)
 
 
 def known(instance: str) -> tuple[str, ...]:
     """List the hosts of which anything may be left, whole or not."""
     outer = InstancePaths(underlay_instance(instance))
-    marked = dumps.marked_namespaces(names.mark(outer.instance))
+    marked = marks.marked_namespaces(names.mark(outer.instance))
     intended = read_journal(outer).intended
     candidates = {*mounts.pinned(outer.run), *marked, *intended}
     return tuple(

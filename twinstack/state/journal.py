@@ -53,12 +53,12 @@ def read_journal(paths: InstancePaths) -> Journal:
     Raises: CannotTell when it is there and cannot be understood.
     """
     remedy = f'look at it, then remove it and run "invoke clean" (instance {paths.instance})'
-    return records.read(paths.run / "journal.json", _JSON, remedy) or Journal()
+    return records.read(paths.journal, _JSON, remedy) or Journal()
 
 
 def write_journal(paths: InstancePaths, journal: Journal) -> None:
     """Record, whole or not at all; an empty journal is no file. Raises: OSError."""
     if journal.empty:
-        files.remove(paths.run / "journal.json")
+        files.remove(paths.journal)
     else:
-        records.write(paths.run / "journal.json", _JSON, journal)
+        records.write(paths.journal, _JSON, journal)

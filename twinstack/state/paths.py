@@ -21,6 +21,11 @@ class InstancePaths:
         return RUN / self.instance
 
     @property
+    def journal(self) -> Path:
+        """What the namespace world is about to create, and how it was last asked for."""
+        return self.run / "journal.json"
+
+    @property
     def versions(self) -> Path:
         """The other versions of the services that the namespace world runs."""
         return self.run / "versions"

@@ -16,7 +16,7 @@ from twinstack.linux import netns
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
-from twinstack.namespaces import dumps
+from twinstack.namespaces import marks
 from twinstack.state import records
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths, namespace_of
 
@@ -35,7 +35,7 @@ def is_ready(node: SwarmNode) -> bool:
     """Say whether a node's host is there, and ours, with its address."""
     name = node.namespace.name
     addresses = _ip(name, f"-o address show dev {_UPLINK}", check=False)
-    return f" {node.address}/" in addresses and name in dumps.marked_namespaces(mark(node.instance))
+    return f" {node.address}/" in addresses and name in marks.marked_namespaces(mark(node.instance))
 
 
 def check(nodes: Sequence[SwarmNode]) -> None:
@@ -70,7 +70,7 @@ def make(nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:
 
 def present(instance: str) -> tuple[str, ...]:
     """Name our namespaces that are there, the switch's too."""
-    ours = {*_journalled(instance), *dumps.marked_namespaces(mark(instance))}
+    ours = {*_journalled(instance), *marks.marked_namespaces(mark(instance))}
     return tuple(sorted(ours & netns.entries()))
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.core_cases import planned
+from tests.support.core_cases import declared, planned
 from tests.support.project import ROOT
-from twinstack.model.outline import replica_names
+from twinstack.errors import WrongUse
+from twinstack.model.outline import outline, replica_names
+from twinstack.model.plan import resolve
 
 
 def test_names_are_those_of_the_plan() -> None:
@@ -22,3 +24,15 @@ def test_an_unreadable_topology_completes_nothing(text: str, tmp_path: Path) -> 
     (tmp_path / "topology.yml").write_text(text)
     assert replica_names(tmp_path / "topology.yml") == []
     assert replica_names(tmp_path / "none.yml") == []
+
+
+def test_an_outline_names_what_the_plan_does_in_its_order() -> None:
+    found = outline(ROOT / "topology.yml", "lab", {"product-service": 5, "gone": 2})
+    assert found is not None
+    plan = resolve(declared(), "flat", scale=(("product-service", 5),))
+    names = [(replica.name, replica.service) for replica in plan.replicas]
+    assert [(replica.name, replica.service) for replica in found.here] == names
+    assert found.bridges["flat"] == tuple(segment.bridge for segment in plan.segments)
+    assert found.replica("product-service-5").service == "product-service"
+    with pytest.raises(WrongUse, match=r"^nobody: is no service: there are nginx-lb, "):
+        found.replica("nobody")

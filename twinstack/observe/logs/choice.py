@@ -11,8 +11,8 @@ from twinstack.errors import WrongUse
 from twinstack.observe.logs.line import LEVELS, LineFacts, facts, moment
 from twinstack.world import LogRecord, LogSearch, LogVerdict
 
-if TYPE_CHECKING:  # it brings pydantic, which a wrong option need not wait for
-    from twinstack.model.plan import Plan
+if TYPE_CHECKING:
+    from twinstack.world import Declared
 
 #: nginx gathers a second of its lines, so those of one log may be so far out of order.
 _OUT_OF_ORDER_S = 5.0
@@ -100,7 +100,7 @@ class ReplicaLines:
 class Chosen:
     """Services, and replicas, whose logs are asked for."""
 
-    plan: Plan
+    plan: Declared
     services: frozenset[str]
     replicas: frozenset[str]
 
@@ -119,7 +119,7 @@ class Chosen:
         return tuple(each.name for each in self.plan.replicas if self.service_of(each.name))
 
 
-def chosen(plan: Plan, names: Sequence[str]) -> Chosen:
+def chosen(plan: Declared, names: Sequence[str]) -> Chosen:
     """Choose services and replicas by their names; none means all. Raises: WrongUse."""
     services = {replica.service for replica in plan.replicas}
     for name in names:
