@@ -79,7 +79,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "traffic.report": (TrafficReport,),
     "*.down": (documents.Removed,),
     "*.logs": (LogDocument,),
-    "*.plan": (documents.PlannedChanges,),
+    "*.plan": (documents.PlannedUp,),
     "*.release": (documents.Services,),
     "*.restart": (documents.Services,),
     "*.scale": (documents.Services,),

@@ -36,8 +36,12 @@ the result. The `exec` tasks give their command's own. `-h`, or `--help`, explai
 of an option means the same in every task.
 
 **Completion** of tasks, options, services, replicas, worlds and shapes:
-`source <(invoke --print-completion-script bash)`, the same with `zsh`, or for fish
-`invoke --print-completion-script fish | source`.
+`source <(invoke --print-completion-script bash)`; the same with `zsh`, in `~/.zshrc` after
+`compinit` (`autoload -Uz compinit; compinit`); for fish
+`invoke --print-completion-script fish | source`. Tests type into all three.
+
+**Width.** On a terminal a table is as wide as that: it wraps its last column, then leaves columns
+out, and says which. In a pipe nothing is wrapped or cut, unless COLUMNS asks for it.
 
 **JSON.** With `--json` a task prints one document. It begins with `schema` ("twinstack", the task
 and a version, between slashes) and `ok`: whether the exit code is 0. [schemas/](schemas/) has the

@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from front import tables
 from front.options import none_up, one_of, running, world_of
-from front.reporting import answer, say, task
+from front.reporting import answer, say, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, WrongUse
 from twinstack.model import bounds
@@ -157,8 +157,9 @@ def strikes_text(report: ChaosReport) -> str:
         f"{seen.asked} orders, {seen.acknowledged} acknowledged: {len(seen.lost)} lost,"
         f" {len(seen.undecided)} undecided, {seen.surplus} more taken from stock than ordered"
     )
+    table = tables.columns(header, rows, width(), keep=("", "fault", "target", "held"))
     replay = f"seed {report.seed}: the same again with --seed {report.seed}"
-    return "\n".join([tables.columns(header, rows), "", *broken, orders, *seen.violations, replay])
+    return "\n".join([table, "", *broken, orders, *seen.violations, replay])
 
 
 @task()
@@ -232,4 +233,4 @@ def report_text(report: FaultReport) -> str:
     ]
     title = f"{report.fault} of {report.host}, seen from {report.client}: GET {PATH}"
     end = "every request is answered again" if report.recovered else "some requests still fail"
-    return f"{title}\n\n{tables.columns(header, rows)}\n\n{end}"
+    return f"{title}\n\n{tables.columns(header, rows, width())}\n\n{end}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front.reporting import answer, task
+from front.reporting import answer, task, width
 from twinstack import stack
 
 
@@ -19,4 +19,4 @@ def doctor(_: Context, json: bool = False) -> None:
     plans = (current.plan(shape) for shape in current.topology().shapes)
     claims = claims_of(current.instance, plans)
     report = DoctorReport(judge(claims, observe()))
-    answer(json, report, report.table(), report.exit_code)
+    answer(json, report, report.table(width()), report.exit_code)

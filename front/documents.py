@@ -49,6 +49,13 @@ class PlannedChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedUp(PlannedChanges):
+    """What `up` would do now, or why it would change nothing."""
+
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedOn(PlannedChanges):
     """What `up` would do now on one of several hosts."""
 
@@ -81,6 +88,11 @@ class HostsStatus(Services):
 def pending(preview: Preview) -> PlannedChanges:
     """Give what `up` would do; pure."""
     return PlannedChanges(*_parts(preview))
+
+
+def planned(preview: Preview) -> PlannedUp:
+    """Give what `up` would do, or why it would refuse; pure."""
+    return PlannedUp(*_parts(preview), preview.refused)
 
 
 def pending_on(

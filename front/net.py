@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import documents, invocation, live, logs, tables
-from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
+from front.reporting import (
+    answer,
+    end,
+    say,
+    show_preview,
+    show_removed,
+    show_states,
+    task,
+    width,
+)
 from twinstack import stack
 from twinstack.errors import NOT_SO, NOTHING, TwinstackError
 from twinstack.model import bounds
@@ -52,7 +61,7 @@ def net_status(_: Context, json: bool = False) -> None:
     here = stack.from_environment()
     world = here.net()
     states = tuple(world.status())
-    text = tables.states(states)
+    text = tables.states(states, width())
     if here.net_shape() is None:
         answer(json, documents.Status(states), f"{text}\n\n{world.absence()}", NOTHING)
     preview = world.preview()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from invoke.context import Context
 
 from front import documents, invocation, logs, overlay_ssh, tables
 from front.overlay_ssh import SSH
-from front.reporting import answer, end, say, show_removed, show_states, task
+from front.reporting import answer, end, say, show_removed, show_states, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, NOTHING, Missing, WrongUse
 from twinstack.model import bounds
@@ -77,7 +78,7 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
     here = stack.from_environment()
     world = here.overlay()
     states = tuple(world.status())
-    text = tables.states(states)
+    text = tables.states(states, width())
     if record.read(here.instance) is None:
         remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
         answer(json, documents.HostsStatus(states), f"{text}\n\n{remedy}", NOTHING)
@@ -144,12 +145,17 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     answer(json, seen, "\n".join(lines), code)
 
 
-@task()
-def overlay_exec(_: Context, host: str) -> None:
+@task(optional=["ssh"], help=SSH)
+def overlay_exec(_: Context, host: str, ssh: str | None = None) -> None:
     """Run a command on a host: overlay.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("overlay.exec")
+    here = stack.from_environment()
+    if ssh:
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        end(here.remote(overlay_ssh.options(ssh)).exec(host, command, terminal=terminal))
+        return
     require_root("overlay.exec")
-    end(stack.from_environment().overlay().exec(host, command))
+    end(here.overlay().exec(host, command))
 
 
 @task(optional=["ssh"], **logs.declared(SSH))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from front import documents, tables
-from front.reporting import answer, say, show_states
+from front.reporting import answer, say, show_states, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, NOTHING, CannotTell, WrongUse
 
@@ -62,7 +62,7 @@ def status(ssh: str | bool, json: bool) -> None:
     ]
     hosts = documents.pending_on(previews, unreached.items())
     sound = not lines and (tables.all_healthy(states) or world.bare)
-    text = "\n".join([tables.states(states), *lines])
+    text = "\n".join([tables.states(states, width()), *lines])
     answer(json, documents.HostsStatus(tuple(states), hosts), text, 0 if sound else NOT_SO)
 
 

@@ -10,7 +10,7 @@ from invoke.context import Context
 
 from front import tables
 from front.options import EITHER, one_host, up_among, worlds_of
-from front.reporting import answer, say, task
+from front.reporting import answer, say, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO
 from twinstack.model import bounds
@@ -28,6 +28,9 @@ _NO_PID_NAMESPACE = (
     "No PID namespace in net: a service is its supervisor's own child. Instead, /proc hides\n"
     "other users' processes, and no process may trace another."
 )
+
+
+_WHO = ("service", "world")
 
 
 def _enforcement(plan: Plan, world: str) -> Enforcement:
@@ -52,7 +55,8 @@ def policy_show(
     here = stack.from_environment()
     plans = {name: here.plan_of(name, shape, policy=True) for name in worlds_of(world)}
     document = show.ShownPolicies(tuple(show.shown(plan, name) for name, plan in plans.items()))
-    answer(json, document, "\n\n".join(show.text(plan, name) for name, plan in plans.items()))
+    texts = (show.text(plan, name, width()) for name, plan in plans.items())
+    answer(json, document, "\n\n".join(texts))
 
 
 @task(help=EITHER)
@@ -104,7 +108,8 @@ def _cis_text(report: CisReport) -> str:
     from twinstack.cis.gate import grouped
 
     rows = [(row.number, row.outcome, row.title) for row in report.rules]
-    parts = [tables.columns(("rule", "outcome", "what it asks"), rows)]
+    header = ("rule", "outcome", "what it asks")
+    parts = [tables.columns(header, rows, width(), keep=header)]
     for row in report.rules:
         lines = []
         for findings, mark in ((row.findings, "fail"), (row.exceptions, "exception")):
@@ -150,11 +155,12 @@ def _confinement_text(
 ) -> str:
     from twinstack.confinement import requirements
 
-    parts = [tables.columns(requirements.HEADER, requirements.rows(replicas))]
+    parts = [tables.columns(requirements.HEADER, requirements.rows(replicas), width(), keep=_WHO)]
     shared = {name: requirements.shared(observed) for name, observed in replicas.items()}
     aspects = next(iter(shared.values()))
     rows = [(aspect, name, values[aspect]) for aspect in aspects for name, values in shared.items()]
-    parts.append(tables.columns(("all processes", "world", "what they have"), rows))
+    header = ("all processes", "world", "what they have")
+    parts.append(tables.columns(header, rows, width(), header))
     if "net" in replicas:
         parts.append(_NO_PID_NAMESPACE)
     for name, weak in weaknesses.items():

@@ -21,6 +21,7 @@ from invoke.collection import Collection
 
 from front import documents, failures, invocation, tables
 from front.options import HELP
+from twinstack.errors import NOT_SO
 from twinstack.printable import dumps, plain, visible_lines
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 #: Of the JSON documents of all tasks: raised when a key changes its meaning, or goes.
 VERSION = 1
-_PIPED = 160  # columns
+#: Where no terminal is nothing is wrapped or cut. Units: columns.
+_PIPED, _NARROWEST, _USUAL = 1000, 20, 80
 
 
 def say(line: str) -> None:
@@ -54,8 +56,11 @@ def show(json: bool, document: object, text: str, code: int = 0) -> None:
     """
     if not json:
         shown = visible_lines(text)
-        in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print(tables.coloured(shown) if in_colour else shown)
+        terminal = sys.stdout.isatty()
+        print(tables.coloured(shown) if terminal and not os.environ.get("NO_COLOR") else shown)
+        broken = max(map(len, shown.splitlines()), default=0)
+        if terminal and width() < min(broken, _USUAL):
+            say(f"lines are broken: this terminal has {width()} columns, and they up to {broken}")
         return
     print(as_json(document, indent=2 if sys.stdout.isatty() else None, ok=code == 0))
 
@@ -139,17 +144,18 @@ def show_removed(names: tuple[str, ...], json: bool) -> None:
 
 def show_states(states: Sequence[ServiceState], json: bool, code: int = 0) -> None:
     """Show the state of each service, and end with an exit code."""
-    answer(json, documents.Services(tuple(states)), tables.states(states), code)
+    answer(json, documents.Services(tuple(states)), tables.states(states, width()), code)
 
 
 def show_preview(preview: Preview, json: bool) -> None:
-    """Show what `up` would do."""
-    answer(json, documents.pending(preview), tables.preview(preview))
+    """Show what `up` would do; exits 1 where it would refuse."""
+    code = NOT_SO if preview.refused else 0
+    answer(json, documents.planned(preview), tables.preview(preview), code)
 
 
 def width() -> int:
-    """Give the terminal's width, at least 80; room for any name where none is. Units: columns."""
-    return max(shutil.get_terminal_size((_PIPED, 24)).columns, 80)
+    """Give the terminal's width; room for any name where none is. Units: columns."""
+    return max(shutil.get_terminal_size((_PIPED, 24)).columns, _NARROWEST)
 
 
 def collection(module: ModuleType) -> Collection:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, tables
-from front.reporting import answer, end, say, show_preview, show_removed, task
+from front.reporting import answer, end, say, show_preview, show_removed, task, width
 from twinstack import stack
 from twinstack.model import bounds
 
@@ -86,12 +86,13 @@ def _show(world: SwarmWorld, facts: SwarmFacts, json: bool, code: int = 0) -> No
 
     states = world.rows(facts)
     document = SwarmStatus(tuple(states), facts.members)
-    text = tables.states(states)
+    text = tables.states(states, width())
     if facts.members:
         members = [
             (member.name, role, member.address, "ready" if member.ready else "down")
             for member in facts.members
             for role in ("manager" if member.manager else "worker",)
         ]
-        text = f"{tables.columns(('node', 'role', 'underlay', 'state'), members)}\n\n{text}"
+        nodes = tables.columns(("node", "role", "underlay", "state"), members, width())
+        text = f"{nodes}\n\n{text}"
     answer(json, document, text, code)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from front import invocation
-from front.options import EITHER, up_among, world_of, worlds_of
-from front.reporting import answer, say, task, width
+from front.options import EITHER, up_among, worlds_of
+from front.reporting import answer, end, say, show, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
+
+if TYPE_CHECKING:  # listing the tasks loads no model
+    from twinstack.model.plan import Plan
+    from twinstack.observe.traffic.report import TrafficReport
+    from twinstack.world import LocalWorld
 
 #: File name extensions of captures in a folder.
 SUFFIXES = (".pcap", ".pcapng")
@@ -31,14 +38,16 @@ MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
         "snap": "bytes to keep of each packet; 0: all",
         "size": "maximum size of a file in MB",
         "rotate": "number of newest files to keep of each link; 1: stop at the first full file",
-        "out": "the folder to write to; unset: a new one in captures/",
+        "out": "the folder to write to, one in it for each world if both are up; unset: new ones in"
+        " captures/",
+        **EITHER,
     },
 )
 def traffic_capture(
     _: Context,
     link: list[str],
     bridge: list[str],
-    world: str = "net",
+    world: str = "both",
     everything: bool = False,
     seconds: int = 10,
     snap: int = 128,
@@ -47,27 +56,50 @@ def traffic_capture(
     out: str = "",
     json: bool = False,
 ) -> None:
-    """Capture a world's bridges, or chosen links, from the kernel's ring, a pcapng file each."""
+    """Capture bridges, or chosen links, from the kernel's ring, a pcapng file each."""
     from twinstack.observe.capture import targets
-    from twinstack.observe.capture.record import capture
+    from twinstack.observe.capture.record import capture_groups
     from twinstack.observe.capture.report import text
 
+    worlds_of(world)
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
     bounds.within("snap", snap, 0, MAX_SNAP, "it is a number of bytes; 0 keeps all")
     bounds.within("size", size, 1, MAX_MEGABYTES)
     bounds.within("rotate", rotate, 1, MAX_FILES)
     require_root("traffic.capture")
-    links = targets.select_links(world_of(world).links(), link, bridge, everything=everything)
+    there = {
+        found.name: found.links()
+        for found in up_among(world, "traffic.capture", "has nothing to capture")
+    }
+    every = [each for links in there.values() for each in links]
+    selected = targets.select_links(every, link, bridge, everything=everything)
+    groups = {
+        name: chosen
+        for name, links in there.items()
+        if (chosen := [each for each in selected if each in links])
+    }
     options = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
-    folder = (
-        Path(out) if out else new_folder(f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    )
+    folders = _folders(list(groups), out)
     say("same as (all at once, in an existing folder):")
-    for target in links:
-        say(f"    {targets.dumpcap_command(target, folder, options)}")
-    result = capture(links, folder, options, progress=say)
-    failed = any(captured.failed for captured in result.links)
-    answer(json, result, text(result), NOT_SO if failed else 0)
+    for name, links in groups.items():
+        for target in links:
+            say(f"    {targets.dumpcap_command(target, folders[name], options)}")
+    results = capture_groups(
+        [(links, folders[name]) for name, links in groups.items()], options, progress=say
+    )
+    failed = any(captured.failed for result in results for captured in result.links)
+    for name, result in zip(groups, results, strict=True):
+        show(json, replace(result, world=name), text(result), NOT_SO if failed else 0)
+    end(NOT_SO if failed else 0)
+
+
+def _folders(worlds: Sequence[str], out: str) -> dict[str, Path]:
+    """Choose the folder of each world's captures; those in `out` are made when they are written."""
+    if out:
+        several = len(worlds) > 1
+        return {name: Path(out) / name if several else Path(out) for name in worlds}
+    now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    return {name: new_folder(f"captures/{name}-{now}") for name in worlds}
 
 
 @task(
@@ -77,8 +109,9 @@ def traffic_capture(
         "file": "a capture (pcap or pcapng) or a folder of them; unset: listen to a world",
         "link": "where to listen: an interface, replica/name or a replica; may be repeated; unset:"
         " at every replica",
-        "html": "also write the report as a page to this file",
+        "html": "also write the report as a page to this file; of both worlds, each with its name",
         "seconds": "how long to listen",
+        **EITHER,
     },
 )
 def traffic_report(
@@ -86,17 +119,17 @@ def traffic_report(
     file: str = "",
     html: str = "",
     link: list[str] | None = None,
-    world: str = "net",
+    world: str = "both",
     seconds: int = 10,
     json: bool = False,
 ) -> None:
     """Report traffic by service, from captures (FILE, a folder, -- FILE …) or live."""
     from twinstack.model.plan import resolve
-    from twinstack.observe.capture import targets
     from twinstack.observe.traffic.analysis import analyse
     from twinstack.observe.traffic.peers import PeerDirectory
     from twinstack.observe.traffic.sections import text
 
+    worlds_of(world)
     here = stack.from_environment()
     topology = here.topology()
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
@@ -106,20 +139,36 @@ def traffic_report(
         cause, remedy = "a capture is of the links that it was made of", "leave one of them out"
         raise WrongUse("--link", "cannot be given with files", cause, remedy)
     if files:
-        report = analyse(captures_in(files), PeerDirectory(plans))
+        reports = [analyse(captures_in(files), PeerDirectory(plans))]
     else:
-        from twinstack.observe.capture.live_report import live_report
-
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         require_root("traffic.report")
-        links = world_of(world).links()
-        chosen = targets.select_links(links, link) if link else targets.host_ends(links)
-        report = live_report(chosen, plans, seconds, say)
-    if html:
-        from twinstack.observe.traffic.html import page
+        worlds = up_among(world, "traffic.report", "has nothing to listen to")
+        reports = _live(worlds, plans, seconds, link or [])
+    for report in reports:
+        if html:
+            from twinstack.observe.traffic.html import page
 
-        _write(Path(html), page(report, here.repository / "templates"))
-    answer(json, report, text(report, width()))
+            path = Path(html)
+            if len(reports) > 1:
+                path = path.with_stem(f"{path.stem}-{report.world}")
+            _write(path, page(report, here.repository / "templates"))
+        title = f"{report.world}: " if len(reports) > 1 else ""
+        show(json, report, title + text(report, width()), 0)
+
+
+def _live(
+    worlds: Sequence[LocalWorld], plans: Sequence[Plan], seconds: int, link: Sequence[str]
+) -> list[TrafficReport]:
+    from twinstack.observe.capture import targets
+    from twinstack.observe.capture.live_report import live_reports
+
+    links = [world.links() for world in worlds]
+    groups = [targets.select_links(of, link) if link else targets.host_ends(of) for of in links]
+    reports = live_reports(groups, plans, seconds, say)
+    return [
+        replace(report, world=world.name) for report, world in zip(reports, worlds, strict=True)
+    ]
 
 
 @task(

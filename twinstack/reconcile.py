@@ -79,6 +79,7 @@ class Preview:
     total: int  # steps that the plan has
     changes: tuple[Change[Action], ...]  # in the order of doing
     unbuilt: tuple[str, ...] = ()  # what must be built before the rest can be known
+    refused: str = ""  # why `up` would change nothing, where that is known beforehand
 
 
 def diff(steps: Iterable[_StepT], facts: object) -> tuple[Change[_StepT], ...]:

@@ -297,6 +297,23 @@ def test_the_benchmark_compares_them_and_counts_every_answer(both: Sandbox) -> N
     assert both.run(*of_ours.split(), check=False).stdout == ""
 
 
+def test_looking_at_traffic_looks_at_both_worlds(both: Sandbox, tmp_path: Path) -> None:
+    """As all looking tasks do: a document, a folder and a page for each."""
+    done = both.invoke("traffic.capture", "--seconds", "1", "--out", str(tmp_path / "c"), "--json")
+    captures = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(each["world"], each["folder"]) for each in captures] == [
+        (world, str(tmp_path / "c" / world)) for world in ("net", "docker")
+    ]
+    assert captures[0]["links"][0]["link"] == "br-app"
+    html = str(tmp_path / "a.html")
+    done = both.invoke("traffic.report", "--seconds", "1", "--html", html, "--json")
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["world"] for each in reports] == ["net", "docker"]
+    assert sorted(path.name for path in tmp_path.glob("*.html")) == ["a-docker.html", "a-net.html"]
+    flows = [json.loads(line) for line in both.invoke("flows", "--json").stdout.splitlines()]
+    assert {flow["world"] for flow in flows} == {"net", "docker"}
+
+
 def test_taking_one_world_down_leaves_the_other_reachable(both: Sandbox) -> None:
     both.invoke("net.down")
     ports = published_ports(both)

@@ -22,6 +22,7 @@ LOOKING = (
     "policy.verify",
     "topology",
     "topology --world net",
+    "flows",
     "conntrack --once",
     "conntrack --seconds 1",
     "traffic.capture --seconds 1",
@@ -34,8 +35,8 @@ LOOKING = (
 SAYING = {
     "net.status": (2, NOT_UP),
     "health --once": (2, "net is not up"),
-    "net.plan": (0, "- bridge br-app: belongs to instance OWNER\n"),
-    "net.plan --shape tiered": (0, "- namespace nginx-lb: belongs to instance OWNER\n"),
+    "net.plan": (1, "- bridge br-app: belongs to instance OWNER\n"),
+    "net.plan --shape tiered": (1, "- namespace nginx-lb: belongs to instance OWNER\n"),
     "net.up": (1, REFUSED),
     "net.up --shape tiered": (1, "namespace nginx-lb: is not ours: it belongs to instance OWNER, "),
     "net.down": (0, "Nothing of ours is here."),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
+
+_LEAST_WRAPPED = 16  # columns
 
 
 class CheckState(StrEnum):
@@ -39,14 +42,22 @@ class DoctorReport:
             return 1
         return 2 if CheckState.UNKNOWN in states or not states else 0
 
-    def table(self) -> str:
-        """Give the checks as aligned columns, each remedy on a line below its check."""
-        width = max((len(check.name) for check in self.checks), default=0)
+    def table(self, width: int | None = None) -> str:
+        """Give the checks as aligned columns, each remedy on a line below its check.
+
+        What was found is wrapped, a remedy never: it is copied. Units: columns of the terminal.
+        """
+        names = max((len(check.name) for check in self.checks), default=0)
+        indent = " " * (7 + 2 + names + 2)
+        room = None if width is None else max(width - len(indent), _LEAST_WRAPPED)
         lines = []
         for check in self.checks:
-            lines.append(f"{check.state:<7}  {check.name:<{width}}  {check.found}")
+            head = f"{check.state:<7}  {check.name:<{names}}  "
+            parts = [check.found] if room is None else textwrap.wrap(check.found, room)
+            first, *more = parts or [""]
+            lines += [f"{head}{first}".rstrip(), *(f"{indent}{part}" for part in more)]
             if check.remedy:
-                lines.append(f"{'':<7}  {'':<{width}}  → {check.remedy}")
+                lines.append(f"{indent}→ {check.remedy}")
         states = [check.state for check in self.checks]
         counts = (f"{states.count(state)} {state}" for state in CheckState if state in states)
         return "\n".join([*lines, ", ".join(counts)])

@@ -105,7 +105,12 @@ class NamespaceWorld(NamespaceLogs):
         """Compare the plan with what is there, building nothing. Raises: Missing, StepFailed."""
         require_root("net.plan")
         software = None if self.bare else self._built()
-        preview = self._pending(software).preview
+        pending = self._pending(software)
+        preview = pending.preview
+        try:
+            self._check(pending)
+        except TwinstackError as error:
+            preview = replace(preview, refused=str(error))
         if software is None or not software.stale_secrets:
             return preview
         reason = f"are missing or wrong for {', '.join(sorted(software.stale_secrets))}"

@@ -1,12 +1,14 @@
 """A titled table of a report: built from rows, and written for a terminal of a given width. Pure.
 
 A table that is too wide first loses its optional columns, the last one first; then its flexible
-column loses the middle of its words. The JSON document has everything. Sizes and durations are
+column loses the middle of its words; then it loses columns from
+its right end, down to two. It says which. The JSON document has everything. Sizes and durations are
 written with their units.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,6 +21,7 @@ Tone = Literal["", "bad", "dim"]
 MAX_ROWS = 20
 _GAP = "  "
 _LEAST_FLEXIBLE = 12
+_FEWEST = 2  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +100,25 @@ def section_text(table: Section, width: int) -> str:
         *([visible(cell.text) for cell in row] for row in shown),
     ]
     columns = list(table.columns)
-    while _width(rows) > width and any(column.optional for column in columns):
-        last = max(at for at, column in enumerate(columns) if column.optional)
-        del columns[last]
+    hidden: list[str] = []
+
+    def hide(at: int) -> None:
+        hidden.append(columns.pop(at).name)
         for row in rows:
-            del row[last]
+            del row[at]
+
+    while _width(rows) > width and any(column.optional for column in columns):
+        hide(max(at for at, column in enumerate(columns) if column.optional))
     for at, column in enumerate(columns):
         excess = _width(rows) - width
         if column.flexible and excess > 0:
             most = max(max(len(row[at]) for row in rows) - excess, _LEAST_FLEXIBLE)
             for row in rows:
                 row[at] = _shortened(row[at], most)
+    while _width(rows) > width and len(columns) > _FEWEST:
+        hide(len(columns) - 1)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{table.title} ({table.note})"]
+    lines = textwrap.wrap(f"{table.title} ({table.note})", width, subsequent_indent="  ")
     for row in rows:
         cells = [
             cell.rjust(size) if column.number else cell.ljust(size)
@@ -118,6 +127,9 @@ def section_text(table: Section, width: int) -> str:
         lines.append(_GAP.join(cells).rstrip())
     if len(table.rows) > len(shown):
         lines.append(f"… and {len(table.rows) - len(shown)} more: --json has them all")
+    if hidden:
+        names = ", ".join(reversed(hidden))
+        lines.append(f"not shown: {names}; a wider terminal or --json shows all")
     return "\n".join(lines)
 
 

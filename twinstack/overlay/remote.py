@@ -160,6 +160,15 @@ class Remote:
         ssh.raise_failures(failures.values())
         return str(results[where])
 
+    def exec(self, host: str, command: Sequence[str], *, terminal: bool) -> int:
+        """Run a command on a machine, attached to our input and outputs; give its exit code.
+
+        Raises: WrongUse for an unknown name; StepFailed when it cannot be reached.
+        """
+        name = self.spread.host(host).name
+        (machine,) = (machine for machine in self.declared if machine.name == name)
+        return ssh.attached(machine, command, terminal=terminal)
+
     def log_names(self) -> tuple[str, ...]:
         """Name all replicas: each machine knows its own."""
         return tuple(replica.name for replica in self.plan.replicas)

@@ -6,6 +6,7 @@ Source: ssh(1).
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import threading
 import time
@@ -23,6 +24,7 @@ from twinstack.reconcile import Progress
 
 Result = TypeVar("Result")
 _CONNECT_S = 10
+_UNREACHED = 255  # ssh's own exit code
 #: How long a machine may take to undo what was half done, once its channel is closed.
 _UNDO_S = 60.0
 #: Never ask for a password, and notice a machine that has gone.
@@ -72,6 +74,21 @@ def run(
         raise _timed_out(machine, timeout_s) from error
     _check(machine, done.returncode, done.stderr.decode(errors="replace"))
     return done.stdout.decode(errors="replace")
+
+
+def attached(machine: Machine, command: Sequence[str], *, terminal: bool) -> int:
+    """Run a command on a machine with our input and outputs, and give its exit code.
+
+    `terminal`: it gets one there too. Raises: StepFailed when the machine cannot be reached.
+    """
+    program, *options = machine.prefix
+    wanted = ["-t"] if terminal and program == "ssh" else []
+    # ssh hands one line to a shell, which takes it apart again.
+    line = [program, *wanted, *options, shlex.join(command)]
+    code = subprocess.run(line, check=False).returncode
+    if code == _UNREACHED:
+        _check(machine, code, "")
+    return code
 
 
 def request(
@@ -139,7 +156,7 @@ def request(
 
 def _check(machine: Machine, code: int, errors: str) -> None:
     cause = errors.strip()[-500:] or f"ssh exited {code}"
-    if code == 255:  # ssh's own
+    if code == _UNREACHED:
         remedy = f'try "{" ".join(machine.prefix)} true"'
         raise StepFailed(f"host {machine.name}", "cannot be reached", cause, remedy)
     if code != 0:

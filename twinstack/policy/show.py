@@ -10,7 +10,7 @@ from twinstack.model.topology import WorldName
 from twinstack.policy.chains import PolicyChain, chains
 from twinstack.policy.permissions import Permission, permissions
 
-_WIDTH = 78
+_MOST_WIDTH = 78  # of a sentence, in columns
 _UNENFORCED = """\
 The flows are declared and not enforced: the world was brought up with
 --no-policy. Every service reaches every other."""
@@ -47,15 +47,18 @@ def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
     return chains(plan, world) if plan.policy else ()
 
 
-def text(plan: Plan, world: WorldName) -> str:
-    """Give a plan's permissions and chains in a world as lines."""
+def text(plan: Plan, world: WorldName, width: int = _MOST_WIDTH) -> str:
+    """Give a plan's permissions and chains in a world as lines. Units: columns of the terminal."""
     first = f"{world}: everything is denied but this:" if plan.policy else _UNENFORCED
     lines = [first, *(f"  {granted.sentence}" for granted in permissions(plan, world))]
     for chain in _chains(plan, world):
         lines.append(f"\n{chain.name}" + (f" (from {chain.builtin})" if chain.builtin else ""))
         for rule in chain.rules:
             lines += textwrap.wrap(
-                rule.sentence, _WIDTH, initial_indent="  # ", subsequent_indent="  # "
+                rule.sentence,
+                min(width, _MOST_WIDTH),
+                initial_indent="  # ",
+                subsequent_indent="  # ",
             )
             # The comment is left out: the sentence says it.
             match, target = rule.text.partition("-m comment")[0], rule.text.rpartition(" -j ")[2]

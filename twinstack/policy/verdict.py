@@ -210,6 +210,7 @@ class VerifiedPolicy:
     unfiltered_bridges: tuple[str, ...]
     cells: tuple[ProbedCell, ...]
     asked_from: str = ""  # the host, where there are several
+    ok: bool = True  # nothing is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,7 @@ def verified(verdict: PolicyVerdict, asked_from: str = "") -> VerifiedPolicy:
         verdict.unfiltered_bridges,
         tuple(map(_probed, verdict.results)),
         asked_from,
+        verdict.passed,
     )
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import select
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +35,7 @@ def candidates(line: str, topology: Path = ROOT / "topology.yml") -> list[str]:
         ("docker.scale", {"product-service="}, {"product-service"}),
         ("net.up --shape", {"flat", "tiered"}, {"net"}),
         ("net.up --shape ti", {"tiered"}, {"net.up"}),
-        ("traffic.capture -w", {"net", "docker"}, {"both"}),
+        ("traffic.capture -w", {"net", "docker", "both"}, {"flat"}),
         ("health --world", {"net", "docker", "both"}, {"overlay"}),
         ("chaos --world", {"overlay"}, {"both"}),
         ("net.up topology --format s", {"svg"}, {"net.up"}),
@@ -87,6 +93,77 @@ def test_bash_completes(words: tuple[str, ...], expected: list[str]) -> None:
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == expected, done.stderr
+
+
+COMPLETED = {
+    "net.exec ng": "net.exec nginx-lb",
+    "net.up --shape ti": "net.up --shape tiered",
+    "flows --verdict dr": "flows --verdict dropped",
+    "net.u": "net.up",
+}
+#: Where `invoke` is, as an activated .venv has it.
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{INVOKE.parent}:{os.environ['PATH']}",
+    "HOME": "/nonexistent",
+    "TERM": "xterm",
+}
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_fish_completes(line: str) -> None:
+    program = f'invoke --print-completion-script fish | source; complete -C "invoke {line}"'
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    words = [offered.split("\t")[0] for offered in done.stdout.splitlines()]
+    assert words == [COMPLETED[line].split()[-1]], done.stderr
+
+
+@pytest.fixture(scope="module")
+def zsh() -> Iterator[Callable[[str], str]]:
+    """Give a function that types a line, Tab and Enter into a zsh, and gives what was run."""
+    shell, terminal = pty.fork()
+    if not shell:
+        os.chdir(ROOT)
+        os.execvpe("zsh", ["zsh", "-f", "-i"], ENVIRONMENT)
+
+    def read_until(end: str) -> str:
+        text = ""
+        while end not in text:
+            ready, _, _ = select.select([terminal], [], [], 30)
+            assert ready, text
+            text += os.read(terminal, 4096).decode()
+        return text
+
+    def complete(line: str) -> str:
+        # Control-A: what Tab made of the line becomes words to print between two marks.
+        os.write(terminal, f"invoke {line}\t\x01print -r -- BEG''IN \x05 EN''D\r".encode())
+        found = re.search(r"BEGIN invoke (.*?) *END", read_until("END"))
+        assert found
+        return found[1]
+
+    try:
+        os.write(terminal, b"PS1=; autoload -Uz compinit; compinit -uD\r")
+        os.write(terminal, b"source <(invoke --print-completion-script zsh)\r")
+        os.write(terminal, b"print rea''dy\r")
+        read_until("ready")
+        yield complete
+    finally:
+        os.close(terminal)
+        os.kill(shell, signal.SIGKILL)
+        os.waitpid(shell, 0)
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_zsh_completes(zsh: Callable[[str], str], line: str) -> None:
+    assert zsh(line) == COMPLETED[line]
 
 
 def test_help_shows_the_arguments_of_a_task() -> None:

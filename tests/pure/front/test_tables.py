@@ -114,6 +114,16 @@ def test_what_must_be_built_first_is_in_every_form():
     assert documents.pending(preview).unbuilt == ("images are to be built first",)
 
 
+def test_a_preview_says_why_up_would_refuse():
+    preview = Preview(3, (), refused="port 8080: is busy; end it\nbridge br-app: is")
+    assert tables.preview(preview).splitlines() == [
+        "Nothing to do: all 3 steps are as planned.",
+        "! up would refuse: port 8080: is busy; end it",
+        "! up would refuse: bridge br-app: is",
+    ]
+    assert documents.planned(preview).refused == preview.refused
+
+
 def test_differences_are_a_line_each():
     step = next(step for step in STEPS if step.name == "bridge br-app")
     preview = Preview(1, (Change(step, "is down"),))

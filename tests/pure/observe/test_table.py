@@ -42,7 +42,20 @@ def test_a_section_is_built_from_plain_values():
 def test_optional_columns_go_first_where_there_is_no_room():
     table = section("k", "T", "n", "name, ?more", [("a" * 10, "b" * 10)])
     assert section_text(table, 80).splitlines()[2] == "a" * 10 + "  " + "b" * 10
-    assert section_text(table, 15).splitlines()[1:] == ["name", "a" * 10]
+    assert section_text(table, 15).splitlines()[1:] == [
+        "name",
+        "a" * 10,
+        "not shown: more; a wider terminal or --json shows all",
+    ]
+
+
+def test_other_columns_go_from_the_right_down_to_two_and_are_named():
+    table = section("k", "T", "n", "from, to, >count, >size", [("a" * 9, "b" * 9, 1, 22)])
+    assert section_text(table, 20).splitlines()[1:] == [
+        "from       to",
+        f"{'a' * 9}  {'b' * 9}",
+        "not shown: count, size; a wider terminal or --json shows all",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.core_cases import planned
 from tests.support.machines import made_software
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.model.placement import Host
 from twinstack.model.topology import HostsSpec
 from twinstack.overlay import remote
@@ -76,3 +76,10 @@ def test_a_log_is_read_on_the_replicas_own_machine(asked: dict[str, AgentRequest
     assert set(asked) == {there.spread.where["redis-cache"]}
     with pytest.raises(TwinstackError):
         there.logs("nobody", lines=3)
+
+
+def test_a_command_runs_on_the_machine_that_is_named(tmp_path: Path) -> None:
+    there = world(tmp_path, bare=True)
+    assert there.exec(next(iter(MACHINES)), ["sh", "-c", "exit 4"], terminal=False) == 4
+    with pytest.raises(WrongUse, match=r"^nowhere: is no host: "):
+        there.exec("nowhere", ["true"], terminal=False)

@@ -31,6 +31,17 @@ def test_a_command_gives_what_it_printed():
         ssh.run(HERE, "sleep 5", timeout_s=0.1)
 
 
+def test_an_attached_command_keeps_its_words_and_its_exit_code(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = ["printf", "%s|", "two words", "$HOME", "it's"]
+    assert ssh.attached(HERE, words, terminal=False) == 0
+    assert capfd.readouterr().out == "two words|$HOME|it's|"
+    assert ssh.attached(HERE, ["sh", "-c", "exit 3"], terminal=True) == 3
+    with pytest.raises(StepFailed, match="host here: cannot be reached"):
+        ssh.attached(HERE, ["sh", "-c", "exit 255"], terminal=False)
+
+
 def request(command: str, stop: threading.Event | None = None) -> tuple[str, list[str]]:
     progress: list[str] = []
     stop = stop or threading.Event()

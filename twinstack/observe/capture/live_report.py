@@ -11,7 +11,7 @@ from pathlib import Path
 from twinstack.linux import child
 from twinstack.linux.links import own_addresses
 from twinstack.model.plan import Plan
-from twinstack.observe.capture.record import capture
+from twinstack.observe.capture.record import capture_groups
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.analysis import analyse
@@ -28,18 +28,35 @@ SNAP = 256
 def live_report(
     links: Sequence[Link], plans: Sequence[Plan], seconds: float, progress: Progress
 ) -> TrafficReport:
-    """Capture for a while into a temporary folder, and report that.
+    """Capture links for a while, and report that. Raises: as `live_reports`."""
+    (report,) = live_reports([links], plans, seconds, progress)
+    return report
+
+
+def live_reports(
+    groups: Sequence[Sequence[Link]], plans: Sequence[Plan], seconds: float, progress: Progress
+) -> tuple[TrafficReport, ...]:
+    """Capture groups of links at once into a temporary folder, and report on each.
 
     Ctrl-C ends the capture early; notes say so, and what the capture lost. Raises: as `capture`.
     """
-    with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
+    with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as parent:
         options = CaptureOptions(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
-        result = capture(links, Path(folder), options, progress=progress)
-        peers = PeerDirectory(plans, _host_addresses(links))
-        files = [Path(name) for link in result.links for name in link.files]
-        report = analyse(files, peers)
-        notes = (*_losses(result, options), *report.notes)
-        return replace(report, files=(), notes=notes)
+        folders = [(links, Path(parent) / str(number)) for number, links in enumerate(groups)]
+        results = capture_groups(folders, options, progress=progress)
+        return tuple(
+            _report(links, result, plans, options)
+            for links, result in zip(groups, results, strict=True)
+        )
+
+
+def _report(
+    links: Sequence[Link], result: CaptureResult, plans: Sequence[Plan], options: CaptureOptions
+) -> TrafficReport:
+    peers = PeerDirectory(plans, _host_addresses(links))
+    report = analyse([Path(name) for link in result.links for name in link.files], peers)
+    notes = (*_losses(result, options), *report.notes)
+    return replace(report, files=(), notes=notes)
 
 
 def _losses(result: CaptureResult, options: CaptureOptions) -> Iterator[str]:

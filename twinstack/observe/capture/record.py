@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from twinstack.errors import WrongUse
@@ -35,19 +36,34 @@ def capture(
     *,
     progress: Progress = lambda _line: None,
 ) -> CaptureResult:
+    """Capture links into one folder. Raises: as `capture_groups`."""
+    (result,) = capture_groups([(links, folder)], options, progress=progress)
+    return result
+
+
+def capture_groups(
+    groups: Sequence[tuple[Sequence[Link], Path]],
+    options: CaptureOptions,
+    *,
+    progress: Progress = lambda _line: None,
+) -> tuple[CaptureResult, ...]:
     """Capture until the time is up, Ctrl-C, SIGTERM or SIGHUP; the files are whole in any case.
 
-    A link that goes away, or whose file cannot be written, ends alone; its result says why.
+    Groups of links, each with its folder, are captured at once. A link that goes away, or whose
+    file cannot be written, ends alone; its result says why.
     Raises: Missing without root or a link; WrongUse when a file exists already; OSError.
     """
-    make_private(folder)
+    for _, folder in groups:
+        make_private(folder)
+    links = [(link, folder) for group, folder in groups for link in group]
     with ExitStack() as stack:
         stopped = stack.enter_context(_catch_signals())
         stack.enter_context(_no_garbage_collection())
-        places = [capture_point(link) for link in links]
+        places = [capture_point(link) for link, _ in links]
         rings = stack.enter_context(opened(places, options.snap))
         captures = [
-            LinkFiles(link, folder, options, ring) for link, ring in zip(links, rings, strict=True)
+            LinkFiles(link, folder, options, ring)
+            for (link, folder), ring in zip(links, rings, strict=True)
         ]
         for files in captures:
             stack.callback(files.end)
@@ -63,8 +79,11 @@ def capture(
         for files in captures:
             files.ring.read(files.write)
             files.end()
-        results = tuple(files.result() for files in captures)
-        return CaptureResult(str(folder), seconds, bool(stopped), results)
+        results = iter([files.result() for files in captures])
+        return tuple(
+            CaptureResult(str(folder), seconds, bool(stopped), tuple(islice(results, len(group))))
+            for group, folder in groups
+        )
 
 
 def _write_until(

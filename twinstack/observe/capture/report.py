@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twinstack.model.topology import WorldName
 from twinstack.observe.table import size
 from twinstack.printable import counted
 
@@ -32,6 +33,7 @@ class CaptureResult:
     seconds: float
     interrupted: bool  # by a signal, before its time was up
     links: tuple[LinkCapture, ...]
+    world: WorldName | None = None
 
 
 def text(result: CaptureResult) -> str:

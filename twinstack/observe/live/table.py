@@ -27,6 +27,8 @@ _SIGNS = {
     "absent": ("○", "dim"),
 }
 _COLUMNS = ("service", "state", "req/s", "mean", "probe", "CPU", "memory", "of limit")
+#: A list that is printed once keeps its names whole. Units: columns of the terminal.
+_LEAST_WIDTH = 80
 _UNKNOWN = "–"
 _EVENTS = 6
 Document = Mapping[str, Any]  # a WorldSample as JSON
@@ -126,7 +128,8 @@ def percent(value: float | None, limit: float | None) -> str:
 
 def text(documents: Sequence[Document], width: int) -> str:
     """Write worlds as plain text."""
-    console = Console(width=width, no_color=True, highlight=False, force_terminal=False)
+    columns = max(width, _LEAST_WIDTH)
+    console = Console(width=columns, no_color=True, highlight=False, force_terminal=False)
     with console.capture() as capture:
         console.print(render(documents))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip()

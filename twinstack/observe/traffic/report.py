@@ -139,6 +139,7 @@ class TrafficReport:
     step_s: float
     moments: tuple[TimelineStep, ...]
     notes: tuple[str, ...]  # what could not be read or decided, a sentence each
+    world: WorldName | None = None  # None: read from files, of any world
 
     @property
     def undeclared(self) -> tuple[PairTraffic, ...]:

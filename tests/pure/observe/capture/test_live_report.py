@@ -26,9 +26,8 @@ def test_a_report_of_a_capture_notes_what_that_lost(
         replace(LINK, files=(str(file),), unkept=1234, unkept_because="the file was full"),
         replace(LINK, link="br-app", files=(), failed="it went down"),
     )
-    monkeypatch.setattr(
-        live_report, "capture", lambda *_, **__: CaptureResult("a", 1.26, True, links)
-    )
+    stopped = CaptureResult("a", 1.26, True, links)
+    monkeypatch.setattr(live_report, "capture_groups", lambda *_, **__: (stopped,))
     monkeypatch.setattr(live_report, "_host_addresses", lambda _links: ())
     plan = resolve(load(ROOT / "topology.yml"), "flat")
     report = live_report.live_report([], [plan], 10, lambda _line: None)
@@ -39,5 +38,5 @@ def test_a_report_of_a_capture_notes_what_that_lost(
         "1 packet is shorter than the headers in it",
     )
     whole = CaptureResult("a", 10.0, False, (replace(LINK, files=(str(file),)),))
-    monkeypatch.setattr(live_report, "capture", lambda *_, **__: whole)
+    monkeypatch.setattr(live_report, "capture_groups", lambda *_, **__: (whole,))
     assert live_report.live_report([], [plan], 10, lambda _line: None).notes == report.notes[-1:]
