@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.support.sandbox import Sandbox, snapshot
+from tests.support.core_cases import planned
+from tests.support.sandbox import INVOKE, Sandbox, snapshot
 
 pytestmark = pytest.mark.e2e
 
@@ -50,7 +53,27 @@ WRONG = {
     "traffic.report --html /nowhere/a.html": "/nowhere/a.html: cannot be written: ",
     "traffic.journey --times 0": "--times: cannot be 0",
     "conntrack --once --seconds 3": "--once: cannot go with --seconds: ",
-    "traffic.capture --world both": "--world: cannot be both: ",
+    "traffic.capture --world mars": "--world: cannot be mars: ",
+    "traffic.report --world mars": "--world: cannot be mars: ",
+    "flows --verdict maybe": "--verdict: cannot be maybe: it is allowed or dropped; ",
+    "flows --from nobody": "nobody: is no end of a flow: ",
+    "flows --to 10.0.0": "10.0.0: is no end of a flow: ",
+    "flows --port 70000": "--port: cannot be 70000: ",
+    "flows --last 0": "--last: cannot be 0: ",
+    "flows --since soon": "--since: cannot be soon: ",
+    "overlay.exec host-1": "overlay.exec: has nothing to run: ",
+    "swarm.exec host-1": "swarm.exec: has nothing to run: ",
+    "docker.exec nginx-lb": "docker.exec: has nothing to run: ",
+    "conntrack --seconds -1": "--seconds: cannot be -1: ",
+    "policy.show --shape round": "shape round: is not declared: ",
+    "overlay.plan --shape round": "shape round: is not declared: ",
+    "swarm.up --timeout 0": "--timeout: cannot be 0: ",
+    "overlay.up --timeout 0": "--timeout: cannot be 0: ",
+    "chaos --count -1": "--count: cannot be -1: ",
+    "doctor --fix": "No idea what '--fix' is!",
+    "clean --all": "No idea what '--all' is!",
+    "docker.render everything": "No idea what 'everything' is!",
+    "bench.commands --times 0": "--times: cannot be 0: ",
     "dashboard --port 70000": "--port: cannot be 70000: ",
     "dashboard --allow-host http://lab.example/": "--allow-host: cannot be http://lab.example/: ",
     "dashboard --allow-host lab.example --allow-host *": "--allow-host: cannot be *: ",
@@ -94,6 +117,8 @@ LOOKING = (
     "policy.drops --seconds 1",
     "policy.confinement",
     "topology",
+    "flows",
+    "flows --follow",
     "health --once",
     "conntrack --once",
     "traffic.capture --seconds 1",
@@ -101,6 +126,71 @@ LOOKING = (
     "traffic.journey",
     "chaos",
 )
+
+
+#: Surroundings in which no task can work: what is set, and how what is said begins.
+SURROUNDINGS = {
+    "an instance of capitals": (
+        {"TWINSTACK_INSTANCE": "Lab"},
+        "TWINSTACK_INSTANCE=Lab: cannot be used: ",
+    ),
+    "an instance with a path": (
+        {"TWINSTACK_INSTANCE": "../main"},
+        "TWINSTACK_INSTANCE=../main: cannot be used: ",
+    ),
+    "an instance in another script": (
+        {"TWINSTACK_INSTANCE": "labör"},
+        "TWINSTACK_INSTANCE=labör: cannot be used: ",
+    ),
+    "a topology that is not there": (
+        {"TWINSTACK_TOPOLOGY": "/nowhere/topology.yml"},
+        "/nowhere/topology.yml: cannot be read: ",
+    ),
+    "a folder as topology": ({"TWINSTACK_TOPOLOGY": "/etc"}, "/etc: cannot be read: "),
+    "a program as topology": ({"TWINSTACK_TOPOLOGY": "/bin/sh"}, "/bin/sh: cannot be read: "),
+    "nothing as topology": ({"TWINSTACK_TOPOLOGY": "/dev/null"}, "/dev/null: is no topology: "),
+}
+#: A task of each noun that reads what is declared.
+READING = (
+    *("policy.show", "net.plan", "docker.plan", "overlay.plan", "swarm.plan"),
+    *("net.logs", "flows", "topology", "traffic.report"),
+)
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_surroundings_in_which_nothing_can_work_are_said_in_a_line(
+    host: Sandbox, name: str
+) -> None:
+    """Also where the output can write ASCII alone."""
+    set_to, beginning = SURROUNDINGS[name]
+    before = snapshot(host)
+    answers = host.calls(READING, PYTHONIOENCODING="ascii", **set_to)
+    assert snapshot(host) == before
+    for line, (code, output, errors) in answers.items():
+        expected = beginning.encode("ascii", "replace").decode()
+        assert errors.startswith(expected), line
+        assert (code, output, len(errors.splitlines())) == (64, "", 1), line
+
+
+@pytest.mark.parametrize("line", ["net.up --timeout soon", "flows --from nobody", "net.status"])
+def test_a_small_terminal_gets_the_same_line(host: Sandbox, line: str) -> None:
+    """Of 20 lines of 60 columns, which stdin, output and errors are."""
+    piped = host.run(INVOKE, *line.split(), check=False)
+    typed = f"stty rows 20 columns 60; unset COLUMNS; exec {INVOKE} {line}"
+    done = host.run("script", "-qec", typed, "/dev/null", check=False)
+    assert done.returncode == piped.returncode != 0
+    shown = done.stdout.replace("\r\n", "\n")
+    assert piped.stderr in shown
+    assert "Traceback" not in shown
+    if line == "net.status":
+        rows = [row for row in shown.splitlines() if "absent" in row]
+        assert len(rows) == len(planned().replicas)
+        assert all(len(uncoloured(row)) <= 60 for row in rows)
+        assert "not shown: " in shown
+
+
+def uncoloured(row: str) -> str:
+    return re.sub(r"\x1b\[\d+m", "", row)
 
 
 @pytest.fixture(scope="module")
