@@ -8,6 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from invoke.main import program
+from invoke.parser import Parser
 
 import tasks
 from docs import tasks as reference_page
@@ -161,3 +163,25 @@ def test_what_is_wrong_is_noticed():
         "net.upp",
     ]
     assert missing_paths("`twinstack/model/plan.py` `twinstack/none.py`") == ["twinstack/none.py"]
+
+
+def habits() -> dict[str, str]:
+    """Give what serves each habit, by the habit."""
+    rows = [line.split(" | ") for line in (HERE / "habits.md").read_text().splitlines()]
+    return {row[0].strip("| "): row[-1] for row in rows if len(row) == 3 and "habit" not in row[0]}
+
+
+def test_twenty_habits_are_served() -> None:
+    assert len(habits()) == 20
+
+
+@pytest.mark.parametrize("habit", habits())
+def test_a_habit_has_a_command_that_can_be_given(habit: str) -> None:
+    served = habits()[habit]
+    assert "`" in served or "](" in served
+    parser = Parser(initial=program.initial_context, contexts=tasks.namespace.to_contexts())
+    for command in re.findall(r"`invoke ([^`]+)`", served):
+        words = command.split(" -- ")[0].split()
+        given = parser.parse_argv(words)
+        named = [each.name for each in given[1:] if each.name]
+        assert len(named) == (words[0][0] != "-"), command
