@@ -89,6 +89,6 @@ def test_any_other_task_changes_nothing_and_says_why(
 ) -> None:
     expected, words = SAYING[line]
     code, output, errors = answers[line]
-    assert (code, words.replace("OWNER", flat.instance) in output + errors) == (expected, True), (
-        output + errors
-    )
+    said = " ".join((output + errors).split())  # tables wrap at the terminal's width
+    sought = " ".join(words.replace("OWNER", flat.instance).split())
+    assert (code, sought in said) == (expected, True), output + errors
