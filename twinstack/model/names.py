@@ -126,8 +126,9 @@ def _without_service(service: str) -> str:
 
 def docker_bridge(instance: str, segment: str) -> str:
     """Name the bridge of a Docker network, so that `ip link` shows which segment it is."""
-    # Not the instance's own name: its hyphens would join it with the segment's.
-    prefix = "dk" if instance == "main" else f"dk-{zlib.crc32(instance.encode()):08x}"[:8]
+    # Not the instance's own name: its hyphens would join it with the segment's. Three digits of
+    # a hash leave room for the segment's name: dk-515-frontend.
+    prefix = "dk" if instance == "main" else f"dk-{zlib.crc32(instance.encode()):08x}"[:6]
     return shortened(f"{prefix}-{segment}", INTERFACE_MAX)
 
 

@@ -60,6 +60,7 @@ def test_a_short_name_is_kept_as_it_is():
     assert names.host_link("nginx-lb") == "ve-nginx-lb"
     assert names.chain("main", "FORWARD") == "TS-main-FORWARD"
     assert names.docker_bridge("main", "app") == "dk-app"
+    assert names.docker_bridge("docs", "frontend") == "dk-515-frontend"
 
 
 @given(INSTANCES)
