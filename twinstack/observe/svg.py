@@ -17,8 +17,8 @@ STYLE = """
 .paper{fill:#fff}.band{fill:#f3f5f8;stroke:#c8d0da}.box{fill:#fff;stroke:#56657a}
 .port{fill:#fff4e0;stroke:#b3700e}.bridge{stroke:#1f6fb2;stroke-width:5}.wire{stroke:#56657a}
 .flow{fill:none;stroke:#56657a;stroke-width:1.4}.head{fill:#56657a}.entry{stroke:#b3700e}
-text{font:12px system-ui,sans-serif;fill:#1d2733}.name{font-weight:700;font-size:13px}
-.dim{fill:#56657a;font-size:11px}.title{paint-order:stroke;stroke:#f3f5f8;stroke-width:6px}
+text{font:13px system-ui,sans-serif;fill:#1d2733}.name{font-weight:700;font-size:13px}
+.dim{fill:#56657a;font-size:12px}.title{paint-order:stroke;stroke:#f3f5f8;stroke-width:6px}
 @media (prefers-color-scheme:dark){
 .paper{fill:#12161c}.band{fill:#1a2029;stroke:#374252}.box{fill:#232b37;stroke:#8d9bb0}
 .port{fill:#3a2c14;stroke:#e0a548}.bridge{stroke:#64aee6}.wire,.flow{stroke:#8d9bb0}

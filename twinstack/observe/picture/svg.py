@@ -25,8 +25,8 @@ _ROW = 17
 _IN_A_ROW = 5
 _COLUMN = (WIDTH - 2 * MARGIN) / _IN_A_ROW
 _BOX = _COLUMN - 8
-_LETTERS = 28  # of the small type, in a box
-_LETTERS_WIDE = 140
+_LETTERS = 26  # of the small type, in a box
+_LETTERS_WIDE = 130
 
 
 def picture(topologies: Sequence[WorldTopology]) -> str:
