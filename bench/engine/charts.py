@@ -1,4 +1,4 @@
-"""The charts of a result as SVG: forest, waterfall, windows over time, distributions; pure.
+"""The charts of a result as SVG: forest, waterfalls, windows over time, distributions; pure.
 
 All are drawn 480 wide, so that their letters stay readable on a telephone. The forest shades what
 is of no consequence; a hollow point is one that its adjusted p-value leaves open.
@@ -22,6 +22,7 @@ WIDTH = 480
 _LEFT, _RIGHT = 8.0, WIDTH - 8.0
 _ROW, _HEAD, _AXIS, _STRIP, _CURVES, _LEGEND = 38.0, 26.0, 24.0, 78.0, 200.0, 20.0
 _ENDS = ("low", "estimate", "high")
+_MIDDLE_FIRST = ("estimate", "low", "high")
 #: Changes that an axis of ratios may name, where there is room. Units: %.
 _PERCENTS = "0 3 -3 5 -5 10 -10 20 -20 50 -50 100 -75 200 -90 400 900 -99 1e4 1e6"
 _ROOM = 44.0
@@ -87,27 +88,29 @@ def forest(document: Mapping[str, Any]) -> str:
             rows.append(Row(nouns[name], said, span, kind, bounds=bounds))
     zone = math.log1p(MARGIN)
     axis = Axis.around(x for row in rows for x in (-zone, zone, *row.span, *row.bounds))
-    ticks: list[tuple[float, str]] = []
-    for percent in map(float, _PERCENTS.split()):
-        value = math.log1p(percent / 100)
-        if axis.low <= value <= axis.high and all(
-            abs(axis.at(value) - axis.at(other)) > _ROOM for other, _ in ticks
-        ):
-            ticks.append((value, f"{signed(percent, 0)} %" if percent else "same"))
+    named = (
+        (math.log1p(percent / 100), f"{signed(percent, 0)} %" if percent else "same")
+        for percent in map(float, _PERCENTS.split())
+    )
+    ticks = _with_room(named, axis)
     shade = Box(axis.at(-zone), 0, axis.at(zone) - axis.at(-zone), _height(rows))
     drawn = [rect(shade, "zone", tooltip("of no consequence"), 0)]
     return _rows(rows, axis, ticks, "Ratios of all contrasts with their intervals", drawn)
 
 
 def waterfall(contrast: Mapping[str, Any]) -> str:
-    """Draw where the first arm's extra CPU time goes, part by part. Units: µs a request."""
+    """Draw where the first arm's extra CPU time goes, part by part. Units: µs a request.
+
+    A part that with its interval is less than a hundredth of the largest has no row.
+    """
     ledger, services = contrast["ledger"], contrast.get("services", {})
     whole = sum(of["estimate"] for of in services.values())
     if services and math.isclose(whole, ledger["services"]["estimate"], abs_tol=0.05):
         ledger = {**services, **{part: of for part, of in ledger.items() if part != "services"}}
     rows, reached = [], 0.0
+    least = max(0.05, 0.01 * max(abs(of[end]) for of in ledger.values() for end in _ENDS))
     for part, of in ledger.items():
-        if part != "all" and max(map(abs, of.values())) < 0.05:
+        if part != "all" and max(map(abs, of.values())) < least:
             continue
         start = 0.0 if part == "all" else reached
         kind = "bar all" if part == "all" else "bar less" if of["estimate"] < 0 else "bar"
@@ -117,6 +120,39 @@ def waterfall(contrast: Mapping[str, Any]) -> str:
     axis = Axis.around(x for row in rows for x in (-1, 1, row.start, *row.span))
     ticks = [(x, f"{x:+g}".replace("-", "−") if x else "0") for x in axis.round_values()]
     return _rows(rows, axis, ticks, "Extra CPU time per request by part, in microseconds")
+
+
+def shares(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Draw a gap as the steps that lead from the whole of it, the first, to the last, what is left.
+
+    Units: the logarithm of a ratio.
+    """
+    whole, *causes, left = found
+    rows, reached = [], found[whole]["estimate"]
+    for name, of in found.items():
+        said = "×{:.2f} [{:.2f}, {:.2f}]".format(*(math.exp(of[end]) for end in _MIDDLE_FIRST))
+        if name in causes:
+            low, middle, high = (reached - of[end] for end in reversed(_ENDS))
+            kind = "bar less" if of["estimate"] > 0 else "bar"
+            rows.append(Row(name, said, (low, middle, high), kind, reached))
+            reached = middle
+        else:
+            rows.append(Row(name, said, tuple(of[end] for end in _ENDS), "bar all"))
+    axis = Axis.around(x for row in rows for x in (0.0, row.start, *row.span))
+    factors = (1.0, *(step / 10 * 10**power for power in (0, -1, 1) for step in range(11, 100)))
+    ticks = _with_room(((math.log(factor), f"×{factor:.3g}") for factor in factors), axis)
+    return _rows(rows, axis, ticks, f"From {whole} to {left}, cause by cause")
+
+
+def _with_room(ticks: Iterable[tuple[float, str]], axis: Axis) -> Ticks:
+    """Choose, the first ones first, what is on the axis and has room for its words."""
+    chosen: list[tuple[float, str]] = []
+    for value, words in ticks:
+        if axis.low <= value <= axis.high and all(
+            abs(axis.at(value) - axis.at(other)) > _ROOM for other, _ in chosen
+        ):
+            chosen.append((value, words))
+    return chosen
 
 
 def _interval(of: Mapping[str, float], unit: str) -> str:

@@ -41,7 +41,32 @@ def html(document: Mapping[str, Any], windows: Sequence[Window], text: str, stem
 
 def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Drawing]:
     """Draw what there is: no intervals for an interrupted run, nothing without windows."""
-    contrasts = document.get("contrasts", []) if windows else []
+    if not windows:
+        return
+    yield from estimates(document)
+    yield Drawing(
+        "Windows in the order measured",
+        charts.over_time(windows, int(document["environment"].get("cores") or 1)),
+        "Each arm about its median. Numbers and shades: deployments. "
+        "Red squares: others had more than a tenth of the machine.",
+    )
+    yield Drawing(
+        "Rates",
+        charts.ecdf(windows),
+        "Which part of an arm's windows answered at most so many requests per second.",
+    )
+
+
+def estimates(document: Mapping[str, Any]) -> Iterator[Drawing]:
+    """Draw the intervals of a result; an interrupted one has none."""
+    contrasts = document.get("contrasts", [])
+    if "shares" in document:
+        yield Drawing(
+            "What each cause is worth",
+            charts.shares(document["shares"]),
+            "How many times as many requests the namespaces answer, and by what factor each cause "
+            "makes it so. Taken away one after another, they lead to what is left. 95 % intervals.",
+        )
     if contrasts:
         first = contrasts[0]
         yield Drawing(
@@ -56,18 +81,6 @@ def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Dr
             charts.waterfall(first),
             "Extra CPU time a request beyond rest, in µs, with 95 % intervals; the parts add up "
             "to all of it.",
-        )
-    if windows:
-        yield Drawing(
-            "Windows in the order measured",
-            charts.over_time(windows, int(document["environment"].get("cores") or 1)),
-            "Each arm about its median. Numbers and shades: deployments. "
-            "Red squares: others had more than a tenth of the machine.",
-        )
-        yield Drawing(
-            "Rates",
-            charts.ecdf(windows),
-            "Which part of an arm's windows answered at most so many requests per second.",
         )
 
 

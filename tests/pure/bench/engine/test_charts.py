@@ -55,6 +55,21 @@ def test_the_bars_of_a_waterfall_end_where_all_of_it_ends() -> None:
     assert "dockerd" not in svg  # a part that spends nothing is no row
 
 
+def test_the_causes_of_a_gap_lead_from_all_of_it_to_what_is_left() -> None:
+    logs = {"as it ran": 0.4, "quota": 0.3, "servers": -0.05, "causes away": 0.15}
+    found = {name: {"estimate": x, "low": x - 0.1, "high": x + 0.1} for name, x in logs.items()}
+    svg = charts.shares(found)
+    bars = re.findall(r'class="(bar[^"]*)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
+    assert [kind for kind, _, _ in bars] == ["bar all", "bar less", "bar", "bar all"]
+    (whole, quota, servers, left) = ((float(x), float(x) + float(wide)) for _, x, wide in bars)
+    assert whole[0] == left[0]  # both begin at no gap
+    assert quota[1] == pytest.approx(whole[1], abs=0.2)
+    assert servers[0] == pytest.approx(quota[0], abs=0.2)
+    assert servers[1] == pytest.approx(left[1], abs=0.2)
+    assert "×1.35 [1.22, 1.49]" in svg
+    ElementTree.fromstring(svg)
+
+
 def test_every_window_is_drawn_and_a_busy_one_apart() -> None:
     made = [*windows(ARMS), window("docker", 7, 19, parts_us={STRANGERS: 1e6})]
     svg = charts.over_time(made, cores=2)

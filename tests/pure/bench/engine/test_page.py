@@ -70,3 +70,12 @@ def test_a_result_of_another_kind_has_its_text() -> None:
     assert "healthy after 3 s" in text
     assert "x-startup.csv" not in text
     assert "<svg " not in text
+
+
+def test_a_result_that_shares_a_gap_out_has_a_chart_of_it() -> None:
+    of = {"estimate": 0.2, "low": 0.1, "high": 0.3}
+    shares = dict.fromkeys(("as the seed ran", "docker-proxy", "causes away"), of)
+    assert [drawing.title for drawing in page.estimates({"shares": shares})] == [
+        "What each cause is worth"
+    ]
+    assert list(page.estimates({})) == []
