@@ -1,8 +1,8 @@
 """Fill the places for figures in README.md and the pages of docs/ from the newest results.
 
-Run it after a benchmark: .venv/bin/python -m docs.figures. Of each question the newest result
-under bench/results/ is taken; one that was forced on unlike worlds is not a figure. What an earlier
-engine measured counts for few questions, and is named as such.
+Run it after a benchmark: .venv/bin/python -m docs.figures; it draws their pictures too. Of each
+question the newest result under bench/results/ is taken; one that was forced on unlike worlds is
+not a figure. What an earlier engine measured counts for few questions, and is named as such.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from bench.engine import kept
 from bench.engine.kept import Kept
 from bench.engine.store import SCHEMA
+from docs import charts
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "bench" / "results"
@@ -241,17 +242,29 @@ def _last(results: Path, name: str) -> Result | None:
     return max(read, key=lambda result: result.started, default=None)
 
 
+def pictures(results: Path) -> dict[str, str]:
+    """Draw the newest comparison, gap and race, each by its file's name; those that are kept."""
+    found = newest(results)
+    drawn = (
+        ("benchmark.svg", charts.comparison, _usual(found, "compare", "turns")),
+        ("seed.svg", charts.gap, _seed(found)),
+        ("scale.svg", charts.race, _last(results, "scale")),
+    )
+    return {name: draw(of.document, f"{_measured(of)}.") for name, draw, of in drawn if of}
+
+
 def _kept(result: Result) -> str:
-    """Say for the README when and where two worlds were compared, and where that is kept."""
-    where = ", ".join(filter(None, [f"Docker {result.environment['docker']}", result.settings]))
-    return f"{_measured(result)}, {where}. Kept [here](../bench/results/{result.page.name})"
+    """Say when and where two worlds were compared, and where that is kept."""
+    where = ", ".join(filter(None, [_measured(result), result.settings]))
+    return f"{where}. Kept [here](../bench/results/{result.page.name})"
 
 
 def _measured(result: Result) -> str:
-    machine = result.environment
+    here = result.environment
+    docker = f", Docker {here['docker']}" if here["docker"] else ""
     return (
-        f"Measured {result.started:%Y-%m-%d %H:%M} UTC on {machine['cores']} cores "
-        f"({machine['cpu']}), kernel {machine['kernel']}, {machine['os']}"
+        f"Measured {result.started:%Y-%m-%d %H:%M} UTC on {here['cores']} cores "
+        f"({here['cpu']}), kernel {here['kernel']}, {here['os']}{docker}"
     )
 
 
@@ -264,8 +277,7 @@ def _table(result: Result) -> str:
 
 def seed(results: list[Result]) -> str:
     """Give the newest sharing out of the seed's gap."""
-    result = _seed(results)
-    if result is None:
+    if (result := _seed(results)) is None:
         return NONE.format(task="bench.explain --seed")
     intro = f"{_measured(result)}. Kept [here](../bench/results/{result.page.name})."
     said = "\n".join(result.document["said"])
@@ -333,6 +345,8 @@ def main() -> None:
         sys.exit(str(error))
     for (page, place), content in contents.items():
         page.write_text(filled(page.read_text(encoding="utf-8"), place, content), encoding="utf-8")
+    for name, picture in pictures(RESULTS).items():
+        (HERE / name).write_text(picture, encoding="utf-8")
 
 
 def _read(file: Path) -> Result | None:

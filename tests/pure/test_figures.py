@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -172,6 +173,28 @@ def test_the_pages_have_their_places_and_these_are_filled():
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
         assert re.search(r"\d{4}-\d\d-\d\d|is kept yet: run", held)
+
+
+def test_the_newest_results_are_drawn_with_when_and_where_they_were_measured(tmp_path: Path):
+    assert figures.pictures(tmp_path) == {}
+    for day in (1, 2):
+        keep(tmp_path, "compare", day)
+    of = {"estimate": 0.2, "low": 0.1, "high": 0.3}
+    shares = dict.fromkeys(("as the seed ran", "docker-proxy", "causes away"), of)
+    keep(tmp_path, "seed", 3, schema=store.SCHEMA, shares=shares)
+    phase = {"median": 12.0, "minimum": 9.0, "maximum": 2_000.0}
+    row = {"name": "twinstack", "size": 8, "up": phase, "down": phase}
+    keep(tmp_path, "scale", 4, result={"rows": [row]})
+
+    drawn = figures.pictures(tmp_path)
+
+    assert list(drawn) == ["benchmark.svg", "seed.svg", "scale.svg"]
+    for svg, day, words in zip(
+        drawn.values(), (2, 3, 4), ("5.3 % more", "docker-proxy", "12 ms, 12 ms"), strict=True
+    ):
+        text = " ".join(ElementTree.fromstring(svg).itertext())
+        assert f"Measured 2026-11-{day:02} 10:00 UTC on 2 cores (A CPU)" in " ".join(text.split())
+        assert words in text
 
 
 def test_the_page_of_scale_shows_the_newest_race(tmp_path: Path):
