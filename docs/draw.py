@@ -1,9 +1,11 @@
-"""Draw the pictures of these pages from the Plan: `python -m docs.draw` writes docs/*.svg.
+"""Draw the pictures of these pages from the Plan, and of what is rendered from it.
+
+`.venv/bin/python -m docs.draw` writes docs/*.svg.
 
 `services` shows the flows between services and the published ports, `wiring` the bridges and what
 is attached to them; `docs/tables.py` draws the rest. Nothing is placed by hand: a topology that
 changes changes its pictures. Colours follow the reader's light or dark scheme. Pure but for
-`main`.
+`pictures`, which asks the CIS gate.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 
 from docs import tables
+from twinstack.cis.tools import examine
 from twinstack.model.plan import Plan, Replica, resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.svg import (
@@ -117,6 +120,7 @@ def pictures() -> dict[str, str]:
         "limits.svg": tables.replicas(flat),
         "marks.svg": tables.marks(flat),
         "placement.svg": tables.placement(topology, flat),
+        "policy-cis.svg": tables.cis(examine(HERE.parent, flat, [tiered])),
     }
 
 

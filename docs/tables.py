@@ -1,12 +1,15 @@
-"""Draw what the Plan decides as tables: who may connect, what must hold, where a replica is. Pure.
+"""Draw as tables who may connect, what must hold, what is checked, where a replica is. Pure.
 
 `docs/draw.py` writes them. Each table has a row for each source, fault, replica or host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from twinstack.cis.gate import CisReport
 from twinstack.faults.catalogue import FAULTS, Promise
 from twinstack.model.placement import hosts_of, placed
 from twinstack.model.plan import HOST, OUTSIDE, Plan
@@ -134,6 +137,46 @@ def marks(plan: Plan) -> str:
         for replica in plan.replicas
     ]
     return table("Namespaces, links and cgroups", ["", "namespace", "link", "cgroup"], rows)
+
+
+def cis(report: CisReport) -> str:
+    """Draw what came of each rule of the CIS gate, in two columns."""
+    kinds = {"pass": "", "exception": "port", "fail": "port", "not told": "band"}
+    lines = math.ceil(len(report.rules) / 2)
+    width = (WIDTH - MARGIN) / 2
+    parts = []
+    for number, rule in enumerate(report.rules):
+        left, top = MARGIN + number // lines * width, 12 + number % lines * _ROW_HEIGHT
+        if kind := kinds[rule.outcome]:
+            box = Box(left + 72, top + 2, width - MARGIN - 72, _ROW_HEIGHT - 4)
+            parts.append(rect(box, kind, "", 4))
+        parts.append(text(left, top + 18, rule.number, "name"))
+        parts.append(text(left + 80, top + 18, rule.title))
+        parts.append(text(left + width - MARGIN - 8, top + 18, rule.outcome, "dim", "end"))
+    height = 12 + lines * _ROW_HEIGHT + 34
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts().items())
+    parts.append(text(MARGIN, height - 14, counts, "name"))
+    return document(parts, "The CIS gate, rule by rule", height)
+
+
+def swarm(status: Mapping[str, Any], note: str) -> str:
+    """Draw where Swarm has placed each task: the document of `swarm.status --json`."""
+    nodes = status["nodes"]
+    head = [
+        f"{node['name']}, {'manager' if node['manager'] else 'worker'} {node['address']}"
+        for node in nodes
+    ]
+    rows = []
+    for task in status["services"]:
+        row: list[Cell] = [(task["name"], "")]
+        row += [
+            (f"{task['address']}:{task['port']}", "box")
+            if task["where"] == node["name"]
+            else ("", "")
+            for node in nodes
+        ]
+        rows.append(row)
+    return table("Tasks on the nodes of a Swarm", ["", *head], rows, note)
 
 
 def placement(topology: Topology, plan: Plan) -> str:

@@ -22,6 +22,8 @@ _HEAD = """\
 Every task, its options and their defaults. Made from the tasks by `.venv/bin/python -m docs.tasks`;
 `invoke --help TASK` prints the same.
 
+![invoke --list net, and the help of net.scale](tasks.svg)
+
 | exit code | of every task |
 |---|---|
 | 0 | as asked: done, or all that was checked holds |

@@ -12,19 +12,28 @@ from invoke.main import program
 from invoke.parser import Parser
 
 import tasks
+from docs import draw, figures, screens
 from docs import tasks as reference_page
-from docs.draw import HERE, pictures
+from docs.draw import HERE
 from tests.support.project import ROOT, committed_files
+from twinstack.observe.svg import STYLE
 
-#: Pages that have no picture yet.
-BARE = {"benchmark", "faq", "live", "logs", "policy-cis", "scale", "seed", "swarm", "tasks"}
 PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
 #: A word in backticks is held to be a path of ours when it begins with one of these.
 TOP = {path.relative_to(ROOT).parts[0] for path in committed_files()}
+#: What makes pictures again without root, by the module to run.
+DRAWN = {
+    "docs.draw": draw.pictures(),
+    "docs.figures": figures.pictures(figures.RESULTS),
+    "docs.screens": screens.pictures(),
+}
 #: Made by a run: a fresh clone has none.
 MADE = {"bench/results", "build/site/index.html", "build/site"}
 #: Words that look like a task and are none: the package.
 NO_TASKS = {"docker.io"}
+
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def prose(page: Path) -> str:
@@ -95,10 +104,8 @@ def test_lines_are_short(page: Path):
 
 
 def test_every_page_has_a_picture():
-    without = {
-        page.stem for page in PAGES if not re.search(r"^!\[.+\]\(.+\)$", page.read_text(), re.M)
-    }
-    assert without == BARE
+    picture = re.compile(r"^!\[[^]]+\]\(\S+\)$", re.M)
+    assert [page.stem for page in PAGES if not picture.search(page.read_text())] == []
 
 
 def test_the_readme_names_every_task_of_the_seed_and_its_checks():
@@ -142,12 +149,38 @@ def test_the_layers_drawn_are_those_that_are_held():
     assert drawn == held
 
 
-@pytest.mark.parametrize("name", sorted(pictures()))
-def test_a_picture_is_the_plans_and_well_formed(name: str):
-    text = pictures()[name]
-    assert (HERE / name).read_text() == text, f"stale: run .venv/bin/python -m docs.draw ({name})"
-    ElementTree.fromstring(text)
-    assert "prefers-color-scheme:dark" in text
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, own in DRAWN.items() for name in own]
+)
+def test_a_picture_is_as_it_is_made_now(module: str, name: str):
+    made = (HERE / name).read_text()
+    assert made == DRAWN[module][name], f"stale: run .venv/bin/python -m {module} ({name})"
+
+
+@pytest.mark.parametrize("name", ["topology-net", "topology-wrong", "topology-docker", "journey"])
+def test_a_picture_of_a_running_world_has_the_style_of_today(name: str):
+    made = (HERE / f"{name}.svg").read_text()
+    assert f"<style>{STYLE}" in made, "stale: run .venv/bin/python -m docs.record (root)"
+
+
+@pytest.mark.parametrize("file", sorted(HERE.glob("*.svg")), ids=lambda file: file.name)
+def test_a_picture_has_words_both_schemes_and_nothing_from_elsewhere(file: Path):
+    assert wrong_in_picture(file.read_text()) == []
+
+
+def wrong_in_picture(text: str) -> list[str]:
+    """Name what a picture must not have, or lacks."""
+    root = ElementTree.fromstring(text)
+    words = [word for each in root.iter(f"{SVG}text") for word in each.itertext() if word.strip()]
+    given = [value for each in root.iter() for value in each.attrib.values()]
+    found = {f"loads {each}" for each in re.findall(r"url\(([^)#]+)\)", text)}
+    found |= {f"leads to {each}" for each in given if "//" in each}
+    lacks = {
+        "words": bool(words),
+        "a title": bool(root.findtext(f"{SVG}title")),
+        "a dark scheme": bool(re.search(r"prefers-color-scheme: ?dark", text)),
+    }
+    return sorted(found) + [f"lacks {what}" for what, has in lacks.items() if not has]
 
 
 def test_what_is_wrong_is_noticed():
@@ -163,6 +196,17 @@ def test_what_is_wrong_is_noticed():
         "net.upp",
     ]
     assert missing_paths("`twinstack/model/plan.py` `twinstack/none.py`") == ["twinstack/none.py"]
+    picture = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><style>@font-face{src:url(//a.example/f)}</style>'
+        '<image href="https://a.example/i"/><text> </text></svg>'
+    )
+    assert wrong_in_picture(picture) == [
+        "leads to https://a.example/i",
+        "loads //a.example/f",
+        "lacks words",
+        "lacks a title",
+        "lacks a dark scheme",
+    ]
 
 
 def habits() -> dict[str, str]:

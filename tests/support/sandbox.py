@@ -139,10 +139,13 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(name: str) -> Iterator[Sandbox]:
-    """Give a host of its own while the block lasts, joined to an internet of one address."""
+def sandbox(name: str, instance: str = "") -> Iterator[Sandbox]:
+    """Give a host of its own while the block lasts, joined to an internet of one address.
+
+    Its instance has the run's pid in its name, unless another is given.
+    """
     _end_what_dead_runs_left()
-    instance = f"t{os.getpid() % _RUNS}-{name}"
+    instance = instance or f"t{os.getpid() % _RUNS}-{name}"
     with _holder(_PREPARE_HOST) as host, _holder(_PREPARE_INTERNET) as internet:
         made = Sandbox(host, internet, instance)
         try:
