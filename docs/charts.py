@@ -44,8 +44,8 @@ def race(result: Mapping[str, Any], measured: str) -> str:
         "Up and down",
         _race(result["result"]["rows"]),
         "Medians, and from the fastest to the slowest round. The axis is logarithmic: each line "
-        "is ten times the one before. The floor is the least that a program can do; Mininet "
-        "makes no rules.",
+        "is ten times the one before. The floor makes the same by the fewest system calls known to "
+        "us; Mininet makes no rules.",
     )
     title = "Namespaces with their links, addresses and rules: up, and down again"
     return sheet(title, [drawing], measured)
