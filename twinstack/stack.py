@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.topology import Topology, WorldName
     from twinstack.namespaces.logs import NamespaceLogs
     from twinstack.namespaces.world import NamespaceWorld
-    from twinstack.observe.prometheus.run import Metrics
+    from twinstack.observe.prometheus.run import InstanceMetrics
     from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
     from twinstack.overlay.ssh import Machine
@@ -290,12 +290,12 @@ class Stack:
         hosts = hosts_for(self.instance, spec, count)
         return SwarmWorld(plan, hosts, spec.underlay, repository=self.repository)
 
-    def metrics(self) -> Metrics:
+    def metrics(self) -> InstanceMetrics:
         """Give the Prometheus beside this instance's worlds."""
-        from twinstack.observe.prometheus.run import Metrics
+        from twinstack.observe.prometheus.run import InstanceMetrics
 
         dashboard = (sys.executable, "-m", "invoke", "dashboard")
-        return Metrics(self.instance, self.repository, dashboard, self.topology_file)
+        return InstanceMetrics(self.instance, self.repository, dashboard, self.topology_file)
 
     def net_shape(self) -> str | None:
         """Give the shape of the namespace world that is up, or None."""

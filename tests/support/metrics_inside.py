@@ -14,7 +14,6 @@ from typing import Any
 
 from twinstack import stack
 from twinstack.linux import cgroup, files
-from twinstack.observe.prometheus.run import Metrics
 
 _ACTS: tuple[tuple[Any, str], ...] = (
     (Path, "mkdir"),
@@ -22,7 +21,7 @@ _ACTS: tuple[tuple[Any, str], ...] = (
     (files, "write"),
     (cgroup, "create"),
     (subprocess, "Popen"),
-    (Metrics, "_await"),
+    (InstanceMetrics, "_await"),
 )
 
 

@@ -64,7 +64,7 @@ class MetricsPaths:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class KeptProgram:
     """One process that is kept running: a shell that starts it again when it ends."""
 
     name: str
@@ -122,7 +122,7 @@ def programs(
     dashboard: tuple[str, ...],
     environment: Mapping[str, str],
     directory: Path,
-) -> tuple[Program, ...]:
+) -> tuple[KeptProgram, ...]:
     """Decide the programs: what answers /metrics, and Prometheus.
 
     `dashboard` is the command that serves the page, without its port; `environment` and `directory`
@@ -165,5 +165,5 @@ def programs(
             longest_s=_LONGEST_PAUSE_S,
         )
         limits = (1.0, memory * _MIB, 256)
-        found.append(Program(name, port, ready, cgroup, limits, script, text))
+        found.append(KeptProgram(name, port, ready, cgroup, limits, script, text))
     return tuple(found)

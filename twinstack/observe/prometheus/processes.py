@@ -14,28 +14,28 @@ from typing import Any
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.linux import cgroup, cgroup_removal, procfs
 from twinstack.linux.cgroup import ControlGroup, Layout
-from twinstack.observe.prometheus.files import ADDRESS, Program
+from twinstack.observe.prometheus.files import ADDRESS, KeptProgram
 
 _ANSWER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class ObservedProgram:
     """What runs of a program."""
 
     pids: tuple[int, ...]
     shells: tuple[tuple[str, ...], ...]  # the commands of those that keep it running
 
 
-def observe(program: Program, layout: Layout) -> Running:
+def observe(program: KeptProgram, layout: Layout) -> ObservedProgram:
     """Look at a program's cgroup."""
     pids = ControlGroup.at(program.cgroup, layout).processes()
     commands = (procfs.cmdline(pid) for pid in pids)
     shells = (words for words in commands if words[:2] == program.command[:2])
-    return Running(pids, tuple(shells))
+    return ObservedProgram(pids, tuple(shells))
 
 
-def start(program: Program, layout: Layout) -> None:
+def start(program: KeptProgram, layout: Layout) -> None:
     """Start a program that does not run: its shell joins the cgroup before all else.
 
     Raises: StepFailed; TwinstackError when somebody else has its port.
@@ -58,12 +58,12 @@ def start(program: Program, layout: Layout) -> None:
         raise StepFailed(program.name, "cannot be started", cause) from error
 
 
-def end(program: Program, layout: Layout) -> None:
+def end(program: KeptProgram, layout: Layout) -> None:
     """End a program and what keeps it running. Raises: StepFailed when it stays."""
     cgroup_removal.end_processes(program.cgroup, layout)
 
 
-def _check_port(program: Program) -> None:
+def _check_port(program: KeptProgram) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -78,7 +78,7 @@ def _check_port(program: Program) -> None:
             ) from error
 
 
-def answers(program: Program) -> bool:
+def answers(program: KeptProgram) -> bool:
     """Tell whether a program works."""
     return get(program.port, program.ready_path) is not None
 

@@ -27,9 +27,9 @@ from twinstack.observe.prometheus.files import (
     ADDRESS,
     JOB,
     USER,
+    KeptProgram,
     MetricsPaths,
     Options,
-    Program,
     configuration,
     programs,
 )
@@ -83,7 +83,7 @@ class MetricsStatus:
         return all(part.state == "absent" for part in self.parts)
 
 
-class Metrics:
+class InstanceMetrics:
     """The Prometheus of one instance; `dashboard` is the command that serves its page."""
 
     def __init__(
@@ -172,7 +172,7 @@ class Metrics:
         return MetricsStatus(parts, tuple(_firing(each) for each in found if _fires(each)))
 
     def _part(
-        self, program: Program, layout: cgroup.Layout, options: Options | None
+        self, program: KeptProgram, layout: cgroup.Layout, options: Options | None
     ) -> MetricsPart:
         address = f"http://{ADDRESS}:{program.port}/"
         running = processes.observe(program, layout)
@@ -194,7 +194,7 @@ class Metrics:
     def _running_options(self) -> Options | None:
         return records.read(self._at.options, _OPTIONS, _CANNOT_READ)
 
-    def _programs(self, options: Options, layout: cgroup.Layout) -> tuple[Program, ...]:
+    def _programs(self, options: Options, layout: cgroup.Layout) -> tuple[KeptProgram, ...]:
         engine = {name: text for name, text in os.environ.items() if name.startswith("DOCKER_")}
         environment = {
             **engine,
@@ -212,7 +212,7 @@ class Metrics:
             directory=self._directory,
         )
 
-    def _write(self, options: Options, planned: Sequence[Program]) -> None:
+    def _write(self, options: Options, planned: Sequence[KeptProgram]) -> None:
         """Write the files; their directory is the mark, so it comes first."""
         directory = self._at.directory
         for level in (paths.LIB, directory.parent, directory):
@@ -228,7 +228,7 @@ class Metrics:
 
     def _await(
         self,
-        planned: Sequence[Program],
+        planned: Sequence[KeptProgram],
         layout: cgroup.Layout,
         options: Options,
         timeout_s: float,
@@ -256,7 +256,7 @@ def _target_error(port: int) -> str:
     return "it does not know its target yet"
 
 
-def _storage_error(program: Program, options: Options | None) -> str:
+def _storage_error(program: KeptProgram, options: Options | None) -> str:
     """Say why Prometheus stores nothing, as with a full disk; "" while it does."""
     query = quote(f'timestamp(up{{job="{JOB}"}})')
     found = processes.query(program.port, f"query?query={query}").get("result", [])

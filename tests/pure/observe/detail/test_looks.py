@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 
@@ -17,6 +18,7 @@ from twinstack.errors import CannotTell, Missing
 from twinstack.observe.detail import looks
 from twinstack.observe.detail.read import ReplicaDetail
 from twinstack.observe.live.feed import Feed
+from twinstack.observe.live.model import WorldSample
 from twinstack.world import LocalWorld
 
 NAMES = [replica.name for replica in PLAN.replicas]
@@ -123,10 +125,8 @@ def test_a_world_that_is_down_or_unknown_says_so():
     found, _ = made()
     with pytest.raises(CannotTell, match="docker world: is unknown: nothing has come of it yet"):
         found.document("docker", "nginx-lb")
-    found._feed.take(
-        "net",
-        b'{"at": 2000, "up": false, "trouble": "", "rate": null, "replicas": [], "events": []}',
-    )
+    down = WorldSample("net", 2000, False)
+    found._feed.take("net", json.dumps(asdict(down)).encode())
     with pytest.raises(Missing, match='is not up; run "invoke net\\.up"'):
         found.document("net", "nginx-lb")
 

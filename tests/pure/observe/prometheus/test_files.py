@@ -9,9 +9,9 @@ import yaml
 
 from twinstack.linux.cgroup import Layout
 from twinstack.observe.prometheus.files import (
+    KeptProgram,
     MetricsPaths,
     Options,
-    Program,
     configuration,
     programs,
 )
@@ -22,7 +22,7 @@ LAYOUT = Layout({"cpu": Path("/cg/cpu"), "memory": Path("/cg/memory")}, {"cpu": 
 DEFAULT = Options()
 
 
-def planned(options: Options = DEFAULT, **environment: str) -> dict[str, Program]:
+def planned(options: Options = DEFAULT, **environment: str) -> dict[str, KeptProgram]:
     found = programs(
         MetricsPaths("lab"),
         options,
