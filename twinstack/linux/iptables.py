@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from twinstack.printable import counted
 
 #: The command that takes the texts written here: no chain but those that they name is emptied.
 RESTORE = ("iptables-restore", "--noflush", "--wait", "5")
+#: How deep chains may lead on, in chains that lead in circles.
+_MAX_JUMPS = 8
 #: The present rules by table: `:CHAIN` and `-A CHAIN …` lines of iptables-save.
 Tables = Mapping[str, tuple[str, ...]]
 
@@ -212,3 +214,13 @@ def parse_save(text: str) -> dict[str, tuple[str, ...]]:
         elif line.startswith((":", "-A ")):
             current.append(line)
     return {table: tuple(lines) for table, lines in tables.items()}
+
+
+def followed(lines: Sequence[str], chain: str, depth: int = 0) -> Iterator[str]:
+    """List the rules that a chain's packets may meet, in their order, without comments."""
+    chains = {line[1:].split(" ", 1)[0] for line in lines if line.startswith(":")}
+    for line in lines:
+        if line.startswith(f"-A {chain} "):
+            yield without_comments(line)
+            if (jump := target(without_comments(line))) in chains and depth < _MAX_JUMPS:
+                yield from followed(lines, jump, depth + 1)

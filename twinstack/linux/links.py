@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import AF_INET6
+from socket import AF_INET, AF_INET6
 from types import MappingProxyType
 
 from twinstack.linux import rtnetlink
 from twinstack.linux.netlink import (
     Netlink,
+    address,
     as_big_endian,
     as_text,
     as_u32,
@@ -60,6 +61,10 @@ class LinkFacts(LinkIdentity):
     peer: int | None = None  # the index of a veth's other end, in its own namespace
     vxlan: VxlanFacts | None = None
     static_port: bool = False  # a port that neither learns nor floods; its bridge answers ARP
+    carrier: bool = True  # the other end is up too
+    arp: bool = True
+    port_state: str = "forwarding"  # of a bridge's port
+    isolated: bool = False  # a port that exchanges nothing with other isolated ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class LinkMessage:
     index: int
     up: bool
     parts: dict[int, memoryview]
+    arp: bool = True
 
     @property
     def name(self) -> str:
@@ -100,7 +106,8 @@ def parse_link(body: memoryview) -> LinkMessage:
     """Take a message about a link apart."""
     _, _, index, flags, _ = rtnetlink.IFINFOMSG.unpack_from(body)
     parts = attributes(body[rtnetlink.IFINFOMSG.size :])
-    return LinkMessage(index, bool(flags & rtnetlink.IFF_UP), parts)
+    up, arp = bool(flags & rtnetlink.IFF_UP), not flags & rtnetlink.IFF_NOARP
+    return LinkMessage(index, up, parts, arp)
 
 
 def read_identity(link: LinkMessage) -> LinkIdentity:
@@ -142,7 +149,16 @@ def read_link(
         vxlan=_read_vxlan(nested(info, INFO.DATA)) if kind == "vxlan" else None,
         static_port=_flag(port, BRPORT.NEIGH_SUPPRESS) == 1
         and not any(_flag(port, name, 1) for name in _LEARNS_OR_FLOODS),
+        carrier=_flag(parts, IFLA.CARRIER, 1) == 1,
+        arp=link.arp,
+        port_state=_PORT_STATES[_flag(port, BRPORT.STATE, _FORWARDING)],
+        isolated=_flag(port, BRPORT.ISOLATED) == 1,
     )
+
+
+#: Source: if_bridge.h, BR_STATE_*.
+_PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
+_FORWARDING = 3
 
 
 _LEARNS_OR_FLOODS = (BRPORT.LEARNING, BRPORT.UNICAST_FLOOD, BRPORT.MCAST_FLOOD)
@@ -243,3 +259,28 @@ def loopback_alias(netlink: Netlink) -> str | None:
 def index_of(netlink: Netlink, name: str) -> int:
     """Give a link's index. Raises: Refused (ENODEV), OSError."""
     return parse_link(netlink.get(RTM.GETLINK, rtnetlink.named(name))).index
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRoute:
+    """Where the kernel would send a packet."""
+
+    link: str
+    gateway: str | None  # None: the neighbour is the destination itself
+    source: str | None
+
+
+def route_to(netlink: Netlink, destination: IPv4Address, names: Mapping[int, str]) -> ChosenRoute:
+    """Ask which way the kernel would take. Same as: ip route get DESTINATION.
+
+    Raises: Refused (ENETUNREACH without a route; EHOSTUNREACH, EACCES, EINVAL for a route of the
+    kind unreachable, prohibit, blackhole); OSError.
+    """
+    asked = rtnetlink.RTMSG.pack(AF_INET, 32, 0, 0, 0, 0, 0, 0, 0)
+    body = netlink.get(RTM.GETROUTE, asked + address(RTA.DST, destination))
+    parts = attributes(body[rtnetlink.RTMSG.size :])
+    return ChosenRoute(
+        names.get(as_u32(parts.get(RTA.OIF)) or 0, ""),
+        _ipv4(parts.get(RTA.GATEWAY)),
+        _ipv4(parts.get(RTA.PREFSRC)),
+    )

@@ -38,6 +38,12 @@ class NTF(IntEnum):
 class NUD(IntEnum):
     """States: NUD_*. Source: neighbour.h."""
 
+    INCOMPLETE = 0x01
+    REACHABLE = 0x02
+    STALE = 0x04
+    DELAY = 0x08
+    PROBE = 0x10
+    FAILED = 0x20
     NOARP = 0x40
     PERMANENT = 0x80
 
@@ -114,3 +120,25 @@ def read_entry(body: memoryview, names: Mapping[int, str]) -> NeighbourEntry | N
         table, static, to = "bridge", state & NUD.NOARP and as_u32(parts.get(NDA.MASTER)), ""
     mac = bytes(parts[NDA.LLADDR]).hex(":")
     return NeighbourEntry(names.get(index, ""), table, mac, to) if static else None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An entry of the neighbour table, static or learned."""
+
+    address: str
+    link: str
+    mac: str  # "" while it is not known
+    state: str  # as ip(8) calls it: REACHABLE, FAILED, PERMANENT, …
+
+
+def read_neighbour(body: memoryview, names: Mapping[int, str]) -> Neighbour | None:
+    """Read an IPv4 neighbour; None for another family. `names` are those of every link's index."""
+    family, index, state, _, _ = _NDMSG.unpack_from(body)
+    parts = attributes(body[_NDMSG.size :])
+    if family != AF_INET or len(parts.get(NDA.DST, b"")) != 4:
+        return None
+    mac = bytes(parts.get(NDA.LLADDR, b"")).hex(":")
+    words = [each.name for each in NUD if state & each]
+    shown = words[0] if words else "NONE"
+    return Neighbour(str(IPv4Address(bytes(parts[NDA.DST]))), names.get(index, ""), mac, shown)

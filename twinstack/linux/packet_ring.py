@@ -160,6 +160,14 @@ def opened(
         yield rings
 
 
+def packets(memory: memoryview, count: int, at: int) -> Iterator[tuple[int, bytes, int]]:
+    """Take a block apart: each packet's time (ns since 1970), frame as kept, and whole length."""
+    for _ in range(count):
+        following, seconds, ns, kept, length, _, offset = TPACKET3_HDR.unpack_from(memory, at)
+        yield seconds * 1_000_000_000 + ns, bytes(memory[at + offset : at + offset + kept]), length
+        at += following
+
+
 def _allow_files(more: int) -> None:
     """Raise our limit of open files, as far as we may: the usual 1,024 are soon too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

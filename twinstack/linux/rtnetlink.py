@@ -50,6 +50,7 @@ class IFLA(IntEnum):
     EXT_MASK = 29
     NUM_TX_QUEUES = 31
     NUM_RX_QUEUES = 32
+    CARRIER = 33
     GSO_MAX_SEGS = 40
     GSO_MAX_SIZE = 41
     XDP = 43
@@ -79,6 +80,7 @@ class BR(IntEnum):
 class BRPORT(IntEnum):
     """A bridge port's IFLA_INFO_SLAVE_DATA: IFLA_BRPORT_*. Source: if_link.h."""
 
+    STATE = 1
     MODE = 4  # hairpin
     GUARD = 5
     PROTECT = 6
@@ -123,7 +125,7 @@ IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
 IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 RTMSG = struct.Struct("=BBBBBBBBI")  # family, lengths, tos, table, protocol, scope, type, flags
 
-IFF_UP = 1
+IFF_UP, IFF_NOARP = 1, 0x80
 RT_TABLE_MAIN = 254
 IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 _VETH_INFO_PEER = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing, StepFailed, WrongUse
 from twinstack.linux import child
-from twinstack.linux.packet_ring import TPACKET3_HDR, CapturePoint, Ring, opened
+from twinstack.linux.packet_ring import CapturePoint, Ring, opened, packets
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
 from twinstack.observe.capture.targets import capture_point, short_label
@@ -153,13 +153,10 @@ def _sightings(ring: Ring) -> list[Sighting]:
     sightings: list[Sighting] = []
 
     def take(memory: memoryview, count: int, at: int) -> None:
-        for _ in range(count):
-            following, seconds, ns, kept, length, _, offset = TPACKET3_HDR.unpack_from(memory, at)
-            frame = bytes(memory[at + offset : at + offset + kept])
-            sighting = decode(ring.label, seconds * 1_000_000_000 + ns, frame, length)
+        for time_ns, frame, length in packets(memory, count, at):
+            sighting = decode(ring.label, time_ns, frame, length)
             if sighting is not None:
                 sightings.append(sighting)
-            at += following
 
     ring.read(take)
     ring.count()

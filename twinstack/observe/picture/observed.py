@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from twinstack.linux.iptables import Tables, target, without_comments
+from twinstack.linux.iptables import Tables, followed, target
 from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
@@ -22,7 +22,6 @@ from twinstack.policy.trace import packet_of, trace
 from twinstack.policy.truth_table import Cell
 
 _LOOPBACK = "lo"
-_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def _published_ports(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterat
     }
     ports: dict[str, dict[str, str]] = {}
     for chain, clients in declared.NAT_CLIENTS.items():
-        for line in _followed(nat, chain):
+        for line in followed(nat, chain):
             to = re.search(r"--to-destination (\S+)", line)
             port = re.search(r"--dport (\d+)", line)
             replica = replicas.get(to[1].partition(":")[0]) if to else None
@@ -169,18 +168,8 @@ def _published_ports(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterat
 def _masqueraded(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterator[Item]:
     """Find our subnets that go out under the host's address."""
     subnets = {str(segment.subnet_in(world)): segment.name for segment in plan.segments}
-    for line in _followed(nat, "POSTROUTING"):
+    for line in followed(nat, "POSTROUTING"):
         source = re.search(r"-A \S+ -s (\S+)", line)
         narrowed = re.search(r" -d | --dport ", line)
         if target(line) == "MASQUERADE" and source and not narrowed and source[1] in subnets:
             yield item("nat", source[1], segment=subnets[source[1]])
-
-
-def _followed(lines: Sequence[str], chain: str, depth: int = 0) -> Iterator[str]:
-    """List the rules that a chain's packets may meet, in their order, without comments."""
-    chains = {line[1:].split(" ", 1)[0] for line in lines if line.startswith(":")}
-    for line in lines:
-        if line.startswith(f"-A {chain} "):
-            yield without_comments(line)
-            if (jump := target(without_comments(line))) in chains and depth < _DEPTH:
-                yield from _followed(lines, jump, depth + 1)
