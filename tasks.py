@@ -25,6 +25,7 @@ from front import (
     swarm,
     topology,
     traffic,
+    why,
 )
 from front.reporting import collection
 
@@ -42,5 +43,6 @@ namespace = Collection(
     conntrack.conntrack,
     flows.flows,
     topology.topology,
+    why.why,
     *map(collection, NOUNS),
 )

@@ -40,6 +40,7 @@ GROUPS = {
         "docs/connections",
         "docs/traffic",
         "docs/journey",
+        "docs/why",
     ],
     "Breaking": ["docs/chaos", "docs/orders"],
     "Measuring": ["docs/benchmark", "docs/scale", "bench/README"],

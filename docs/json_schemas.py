@@ -33,6 +33,7 @@ from twinstack.observe.logs.show import LogDocument
 from twinstack.observe.picture.model import Topologies
 from twinstack.observe.prometheus.run import MetricsStatus
 from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.why.explanation import Explanations
 from twinstack.overlay.chaos import FaultReport
 from twinstack.overlay.flooding import UnderlayTraffic
 from twinstack.policy.drops import DropReport
@@ -77,6 +78,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "traffic.capture": (CaptureResult,),
     "traffic.journey": (Journeys,),
     "traffic.report": (TrafficReport,),
+    "why": (Explanations,),
     "*.down": (documents.Removed,),
     "*.logs": (LogDocument,),
     "*.plan": (documents.PlannedUp,),

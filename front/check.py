@@ -54,6 +54,12 @@ def check_transitions(context: Context) -> None:
 
 
 @task()
+def check_why(context: Context) -> None:
+    """Plant causes of failure in both worlds: why names each first, and leaves nothing."""
+    _run(context, "why", "why", "docker_why")
+
+
+@task()
 def check_http(context: Context) -> None:
     """Send thousands of hostile requests to nginx and the gateway: no desync, hang or failure."""
     _run(context, "http", "http")

@@ -1,0 +1,53 @@
+"""The task that says why a connection passes or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from front.options import EITHER, up_among, worlds_of
+from front.reporting import answer, task
+from twinstack.errors import NOT_SO, NOTHING
+from twinstack.world import require_root
+
+
+@task(
+    positional=["source", "destination"],
+    help={
+        **EITHER,
+        "source": "a service or replica, host (this machine) or outside (a machine beyond it)",
+        "destination": "a service or replica, host, localhost or an address; :PORT where it is not"
+        " the service's own",
+        "protocol": "tcp, udp or ping",
+        "svg": "also draw the way to this file",
+    },
+)
+def why(
+    _: Context,
+    source: str,
+    destination: str,
+    world: str = "both",
+    protocol: str = "tcp",
+    svg: str = "",
+    json: bool = False,
+) -> None:
+    """Try one connection and say why it passes or not: its way, the rules, the cause, the mend."""
+    from twinstack.observe.why import explanation
+    from twinstack.observe.why.gather import gather
+    from twinstack.observe.why.picture import picture
+    from twinstack.observe.why.question import parse
+    from twinstack.observe.why.text import text
+
+    worlds_of(world)
+    require_root("why")
+    found = []
+    for observed in up_among(world, "why", "has nothing to try"):
+        question = parse(observed.plan, observed.name, source, destination, protocol)
+        found.append(explanation.explain(gather(observed, question)))
+    if svg:
+        Path(svg).write_text(picture(found), encoding="utf-8")
+    code = 0 if all(each.passes for each in found) else NOT_SO
+    if not all(each.is_known for each in found):
+        code = NOTHING
+    answer(json, explanation.Explanations(tuple(found)), "\n\n".join(map(text, found)), code)

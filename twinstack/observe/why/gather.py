@@ -1,0 +1,214 @@
+"""Make the attempt and keep what the kernel shows of it: the effects of `why`.
+
+Links are watched by packet rings, rules by nf_tables' trace, drops by a BPF program. Each belongs
+to a file of this process, so nothing stays behind however it ends. Where one cannot be had, the
+answer says so and rests on the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from twinstack.errors import Missing, StepFailed
+from twinstack.linux import child, dropped_packets, iptables, nft_trace
+from twinstack.linux.packet_ring import CapturePoint, Ring, opened, packets
+from twinstack.linux.process import run
+from twinstack.model.plan import HOST, OUTSIDE
+from twinstack.observe.capture.targets import capture_point, short_label
+from twinstack.observe.why import facts, headers
+from twinstack.observe.why.attempt import ProbeSocket
+from twinstack.observe.why.evidence import AttemptResult, Drop, Evidence, MetRule, SeenPacket
+from twinstack.observe.why.question import Question
+from twinstack.policy.outside import outside
+from twinstack.world import Link, LocalWorld
+
+_KEPT_BYTES, _RETIRE_MS = 128, 20
+#: What the kernel does with the last packet comes after the client's answer.
+_AFTER_S = 0.05
+_ELSEWHERE = "another namespace"
+Namespaces = Mapping[str, Path | None]
+
+
+def gather(world: LocalWorld, question: Question) -> Evidence:
+    """Send one attempt through a running world, and observe it.
+
+    Raises: Missing when the world, or an end of the attempt, is not up; StepFailed; CannotTell.
+    """
+    links = world.links()  # before a word: the world may not be up
+    namespaces = world.namespaces()
+    if question.source not in {*namespaces, OUTSIDE}:
+        cause, remedy = "it does not run", f'run "invoke {world.name}.up"'
+        raise Missing(question.source, "cannot ask for anything", cause, remedy)
+    with _ends(world, question, namespaces) as (asked, chosen):
+        return _observed(world, asked, chosen, _way(asked, links))
+
+
+@contextmanager
+def _ends(
+    world: LocalWorld, question: Question, namespaces: Namespaces
+) -> Iterator[tuple[Question, Namespaces]]:
+    """Give the namespaces that matter, with the machine outside while it is needed."""
+    wanted = {HOST, question.source, question.destination} & namespaces.keys()
+    chosen = {name: namespaces[name] for name in sorted(wanted)}
+    if question.source != OUTSIDE:
+        yield question, chosen
+        return
+    with outside(namespaces[HOST], world.plan.mark) as machine:
+        address = question.address or machine.host_address
+        yield replace(question, address=address), {**chosen, OUTSIDE: machine.namespace}
+
+
+def _way(question: Question, links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """List the links that the attempt may cross, in their order; bridges between the ends."""
+
+    def of(replica: str, *kinds: str) -> list[Link]:
+        own = [link for link in links if link.replica == replica]
+        return [link for kind in kinds for link in own if link.kind == kind]
+
+    bridges = [link for link in links if link.kind == "bridge"]
+    way = [
+        *of(question.source, "inside", "host end"),
+        *bridges,
+        *of(question.destination, "host end", "inside"),
+    ]
+    return tuple(dict.fromkeys(way))
+
+
+def _observed(
+    world: LocalWorld, question: Question, namespaces: Namespaces, way: tuple[Link, ...]
+) -> Evidence:
+    pids = world.main_pids()
+    pid, own_pid = pids.get(question.destination), pids.get(question.source)
+    named, entry = False, None
+    if own_pid is not None and question.destination in pids:
+        named, entry = facts.hosts_entry(own_pid, question.destination)
+    address = entry or question.address
+    throttled_us = facts.throttled_us(pid)
+    points = [replace(capture_point(link), label=short_label(link)) for link in way]
+    lacking: list[str] = []
+    with ExitStack() as stack:
+        client = ProbeSocket(namespaces[question.source], question.protocol)
+        stack.callback(client.close)
+        watch = None
+        try:
+            watch = stack.enter_context(dropped_packets.watching(client.number))
+        except Missing as error:
+            lacking.append(str(error))
+        traces = {}
+        for name, path in namespaces.items():
+            try:
+                opening = partial(nft_trace.opened, client.number)
+                traces[name] = stack.enter_context(child.socket_in(path, opening))
+            except OSError as error:
+                lacking.append(f"the rules that {name} applied: cannot be traced: {error}")
+        rings = stack.enter_context(_rings(points))
+        attempt = client.send(address, question.port, question.speech, question.path)
+        time.sleep(_AFTER_S)
+        for ring in rings:
+            ring.stop()
+        time.sleep(2 * _RETIRE_MS / 1000)
+        seen = tuple(sighting for ring in rings for sighting in _sightings(ring, attempt.number))
+        dropped = tuple(watch.read()) if watch else ()
+        traced = [(name, each) for name, sock in traces.items() for each in nft_trace.read(sock)]
+    towards = dict.fromkeys(namespaces, address) | {
+        question.destination: _client_address(seen, attempt)
+    }
+    every = {name: facts.facts_of(name, path, towards[name]) for name, path in namespaces.items()}
+    inodes = {name: _inode(path) for name, path in namespaces.items()}
+    drops = []
+    for packet in dropped:
+        head = headers.read(packet.packet)
+        where = next((n for n, inode in inodes.items() if inode == packet.namespace), _ELSEWHERE)
+        if head is None or not head.carries(attempt.number):
+            continue
+        # A ring makes its bridge promiscuous: the copies that only we look at end there.
+        if (packet.reason, where) != ("OTHERHOST", HOST):
+            known = every[where].links.values() if where in every else ()
+            link = next((each.name for each in known if each.index == packet.device), "")
+            drops.append(Drop(packet.reason, where, link, head))
+    saved = {
+        name: child.inside(name, path, lambda: run(["iptables-save"]).stdout)
+        for name, path in namespaces.items()
+    }
+    tables = {name: iptables.parse_save(text) for name, text in saved.items()}
+    return Evidence(
+        plan=world.plan,
+        question=question,
+        attempt=attempt,
+        places=tuple(point.label for point in points),
+        sightings=seen,
+        drops=tuple(drops),
+        rules=tuple(_met(traced, namespaces, tables, attempt.number)),
+        namespaces=every,
+        process=facts.process_facts(pid, throttled_us) if pid else None,
+        hosts_entry=entry,
+        named=named,
+        saved_rules=tables[HOST],
+        tracked=child.inside(HOST, namespaces[HOST], partial(facts.tracked, attempt.number)),
+        lacking=tuple(lacking),
+    )
+
+
+@contextmanager
+def _rings(points: list[CapturePoint]) -> Iterator[list[Ring]]:
+    """Watch the links that there are: one that is gone is seen in the dumps."""
+    with ExitStack() as stack:
+        rings: list[Ring] = []
+        for point in points:
+            try:
+                rings += stack.enter_context(opened([point], _KEPT_BYTES, _RETIRE_MS))
+            except (Missing, StepFailed):
+                continue
+        yield rings
+
+
+def _sightings(ring: Ring, number: int) -> Iterator[SeenPacket]:
+    found: list[SeenPacket] = []
+
+    def take(memory: memoryview, count: int, at: int) -> None:
+        for _, frame, _ in packets(memory, count, at):
+            head = headers.read_frame(frame)
+            if head is not None and head.carries(number):
+                found.append(SeenPacket(ring.label, head))
+
+    ring.read(take)
+    return iter(found)
+
+
+def _client_address(sightings: tuple[SeenPacket, ...], attempt: AttemptResult) -> str:
+    """Give the client's address as the destination saw it; "" where nothing arrived."""
+    came = [each.headers.source for each in sightings if each.headers.source_port == attempt.number]
+    return came[-1] if came else ""
+
+
+def _met(
+    traced: list[tuple[str, nft_trace.Traced]],
+    namespaces: Namespaces,
+    tables: Mapping[str, Mapping[str, tuple[str, ...]]],
+    number: int,
+) -> Iterator[MetRule]:
+    """Give each traced rule the text that iptables-save has for its place in its chain."""
+    handles = {
+        name: child.inside(name, path, nft_trace.handles) for name, path in namespaces.items()
+    }
+    heads = {trace.packet: headers.read(trace.headers) for _, trace in traced if trace.headers}
+    for where, trace in traced:
+        head = heads.get(trace.packet)
+        if head is None or not head.carries(number):
+            continue
+        saved = tables[where].get(trace.table, ()) if trace.family == "ip" else ()
+        texts = [line for line in saved if line.startswith(f"-A {trace.chain} ")]
+        order = handles[where].get((trace.family, trace.table, trace.chain), [])
+        known = trace.handle in order and len(order) == len(texts)
+        rule = texts[order.index(trace.handle)] if known else ""
+        foreign = bool(trace.handle) and not known
+        yield MetRule(where, trace.table, trace.chain, rule, trace.verdict, head, foreign)
+
+
+def _inode(namespace: Path | None) -> int:
+    return (namespace or child.OWN).stat().st_ino
