@@ -14,6 +14,7 @@ from typing import Any
 
 from twinstack import stack
 from twinstack.linux import cgroup, files
+from twinstack.observe.prometheus.run import InstanceMetrics
 
 _ACTS: tuple[tuple[Any, str], ...] = (
     (Path, "mkdir"),
