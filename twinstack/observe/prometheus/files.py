@@ -27,6 +27,9 @@ _LOG_BYTES = 1 << 20
 _LONGEST_PAUSE_S = 30
 #: Prometheus refuses a longer text, and more series.
 _BODY_LIMIT, _SAMPLE_LIMIT = "16MB", 50_000
+#: By which Docker's SDK finds an engine. Every user of this machine can read the exporter's script
+#: and command: other variables of Docker's may hold passwords (DOCKER_AUTH_CONFIG).
+_ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _MEMORY_SOFT = "300MiB"  # Go's collector works harder from there on; the cgroup kills at 384
 
 
@@ -112,6 +115,11 @@ def scrape(options: Options, rules_file: str, instance: str) -> str:
         ],
     }
     return yaml.safe_dump(document, sort_keys=False)
+
+
+def engine_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Choose what the exporter needs to find the engine that the user's environment names."""
+    return {name: environment[name] for name in _ENGINE_VARIABLES if name in environment}
 
 
 def programs(

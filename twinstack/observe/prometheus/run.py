@@ -31,6 +31,7 @@ from twinstack.observe.prometheus.files import (
     MetricsPaths,
     Options,
     configuration,
+    engine_variables,
     programs,
 )
 from twinstack.reconcile import Progress, Teardown
@@ -195,9 +196,8 @@ class InstanceMetrics:
         return records.read(self._at.options, _OPTIONS, _CANNOT_READ)
 
     def _programs(self, options: Options, layout: cgroup.Layout) -> tuple[KeptProgram, ...]:
-        engine = {name: text for name, text in os.environ.items() if name.startswith("DOCKER_")}
         environment = {
-            **engine,
+            **engine_variables(os.environ),
             "PATH": _PATH,
             "LANG": "C.UTF-8",
             "TWINSTACK_INSTANCE": self._at.instance,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from twinstack.linux.cgroup import Layout
@@ -13,8 +14,10 @@ from twinstack.observe.prometheus.files import (
     MetricsPaths,
     Options,
     configuration,
+    engine_variables,
     programs,
 )
+from twinstack.state import paths
 
 LAYOUT = Layout({"cpu": Path("/cg/cpu"), "memory": Path("/cg/memory")}, {"cpu": 1, "memory": 1})
 
@@ -22,12 +25,20 @@ LAYOUT = Layout({"cpu": Path("/cg/cpu"), "memory": Path("/cg/memory")}, {"cpu": 
 DEFAULT = Options()
 
 
-def planned(options: Options = DEFAULT, **environment: str) -> dict[str, KeptProgram]:
+DASHBOARD = ("/a place/python", "-m", "invoke", "dashboard")
+
+
+def planned(
+    options: Options = DEFAULT,
+    layout: Layout = LAYOUT,
+    dashboard: tuple[str, ...] = DASHBOARD,
+    **environment: str,
+) -> dict[str, KeptProgram]:
     found = programs(
         MetricsPaths("lab"),
         options,
-        LAYOUT,
-        dashboard=("/a place/python", "-m", "invoke", "dashboard"),
+        layout,
+        dashboard=dashboard,
         environment=environment,
         directory=Path("/a place"),
     )
@@ -84,3 +95,24 @@ def test_a_program_is_another_when_anything_of_it_changed_and_only_then() -> Non
     assert planned() == before
     assert slower["prometheus"].command != before["prometheus"].command
     assert slower["exporter"].command == before["exporter"].command
+
+
+def test_of_dockers_variables_only_those_that_lead_to_an_engine_are_written_down() -> None:
+    leads = {"DOCKER_HOST": "tcp://lab:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/c"}
+    secret = {"DOCKER_AUTH_CONFIG": "a password", "HOME": "/root"}
+    assert engine_variables({**leads, **secret}) == leads
+    assert engine_variables(secret) == {}
+
+
+def test_nobody_else_may_write_a_log_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "LIB", tmp_path)
+    (tmp_path / "lab" / "metrics").mkdir(parents=True)
+    ends = ("/bin/sh", "-c", "umask; kill $PPID")  # the shell that keeps it running
+    text = planned(layout=Layout({}, {}), dashboard=ends)["exporter"].text
+    (script := tmp_path / "exporter.sh").write_text(text.replace("/a place", str(tmp_path)))
+    subprocess.run(["sh", "-c", f"umask 0; exec sh {script}"], check=False, timeout=10)
+    log = tmp_path / "lab" / "metrics" / "exporter.log"
+    assert log.read_text() == "0022\n"
+    assert log.stat().st_mode & 0o777 == 0o644
