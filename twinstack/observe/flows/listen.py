@@ -34,6 +34,8 @@ from twinstack.observe.flows.flow import (
 from twinstack.policy.chains import NFLOG_GROUP
 
 _DATAGRAM_BYTES = 1 << 18
+#: How long what came meanwhile is told from the table: while a flood goes on there is always more.
+_DRAIN_S = 1.0
 Plans = Mapping[WorldName, Plan]
 #: What one connection is known by.
 _Key = tuple[int, ConntrackTuple]
@@ -92,9 +94,11 @@ def follow(
         yield list(there.flows) if ALLOWED in wanted else []
         worlds = _worlds(plans, there.addresses)
         # What came before and while the table was read may be in it too; later a key is a new one.
-        yield list(_received(selector, 0, worlds, there.keys, lost))
+        until_s = time.monotonic() + _DRAIN_S
+        while time.monotonic() < until_s and (ready := selector.select(0)):
+            yield list(_received(ready, worlds, there.keys, lost))
         while True:
-            yield list(_received(selector, None, worlds, frozenset(), lost))
+            yield list(_received(selector.select(), worlds, frozenset(), lost))
 
 
 _SOURCES: Mapping[FlowVerdict, Callable[[], socket.socket]] = {
@@ -104,35 +108,32 @@ _SOURCES: Mapping[FlowVerdict, Callable[[], socket.socket]] = {
 
 
 def _received(
-    selector: selectors.BaseSelector,
-    timeout: float | None,
+    ready: Iterable[tuple[selectors.SelectorKey, int]],
     worlds: list[WorldFlows],
     known: frozenset[_Key],
     lost: Callable[[str], None],
 ) -> Iterator[ObservedFlow]:
-    while ready := selector.select(timeout):
-        for key, _ in ready:
-            assert isinstance(key.fileobj, socket.socket)
-            try:
-                data = key.fileobj.recv(_DATAGRAM_BYTES)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                lost(f"some {key.data} ones are missing: more came than the kernel keeps for us")
+    """Read one datagram of each socket that has some."""
+    for key, _ in ready:
+        assert isinstance(key.fileobj, socket.socket)
+        try:
+            data = key.fileobj.recv(_DATAGRAM_BYTES)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            lost(f"some {key.data} ones are missing: more came than the kernel keeps for us")
+            continue
+        now = time.time()
+        if key.data == DROPPED:
+            for packet in nflog.packets(data):
+                yield from filter(None, (world.dropped(packet, now) for world in worlds))
+            continue
+        for kind, _, _, body in messages(memoryview(data)):
+            if kind != IPCTNL.NEW:
                 continue
-            now = time.time()
-            if key.data == DROPPED:
-                for packet in nflog.packets(data):
-                    yield from filter(None, (world.dropped(packet, now) for world in worlds))
-                continue
-            for kind, _, _, body in messages(memoryview(data)):
-                if kind != IPCTNL.NEW:
-                    continue
-                entry = conntrack.read_entry(body)
-                if _key(entry) not in known:
-                    yield from filter(None, (world.allowed(entry, now) for world in worlds))
-        if timeout is None:
-            return
+            entry = conntrack.read_entry(body)
+            if _key(entry) not in known:
+                yield from filter(None, (world.allowed(entry, now) for world in worlds))
 
 
 def _key(entry: ConntrackEntry) -> _Key:
