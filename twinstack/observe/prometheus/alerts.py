@@ -116,6 +116,16 @@ ALERTS = (
         "invoke {{ $labels.world }}.status",
     ),
     Alert(
+        "WorldUnknown",
+        "(max_over_time(twinstack_world_up[15m]) unless twinstack_world_up)"
+        " and on (instance, job) up == 1",
+        4,
+        "warning",
+        "Nothing is known of the world {{ $labels.world }}",
+        "Its watcher has ended, hangs, or cannot ask the engine: no other alert of it can fire.",
+        "invoke health --world {{ $labels.world }} --once",
+    ),
+    Alert(
         "ReplicaMetricsMissing",
         "twinstack_replica_metrics_up == 0 and on (world, service, replica)"
         " twinstack_replica_up == 1",

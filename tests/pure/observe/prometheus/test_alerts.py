@@ -14,6 +14,7 @@ from twinstack.observe.metrics.families import OWN
 from twinstack.observe.prometheus.alerts import ALERTS, rules
 
 NET = 'world="net",service="s",replica="s-2"'
+SCRAPED = 'instance="127.0.0.1:7701",job="twinstack"'
 GATEWAY = 'world="net",service="api-gateway",replica="api-gateway"'
 HTTP = f'http_requests_total{{{GATEWAY},method="GET",code="%s"}}'
 BUCKET = f'http_request_duration_seconds_bucket{{{GATEWAY},le="%s"}}'
@@ -63,6 +64,10 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
         [world("policy_drops_total", "3x40")],
     ),
     "WorldDown": ([world("world_up", "1x15 0x25")], [world("world_up", "0x40")]),
+    "WorldUnknown": (
+        [(f"twinstack_world_up{{{SCRAPED}}}", "1x10 stale"), (f"up{{{SCRAPED}}}", "1x40")],
+        [(f"twinstack_world_up{{{SCRAPED}}}", "1x10 stale"), (f"up{{{SCRAPED}}}", "0x40")],
+    ),
     "ReplicaMetricsMissing": (
         [replica("metrics_up", "0x40"), replica("up", "1x40")],
         [replica("metrics_up", "0x40"), replica("up", "0x40")],
