@@ -86,11 +86,14 @@ class _Metrics(Collector):
 
 
 def fresh(documents: Documents, now: float) -> Documents:
-    """Keep the worlds of which something is known, now. Units: seconds of the epoch."""
+    """Keep the worlds of which something is known, now. Units: seconds of the epoch.
+
+    A moment to come was before the clock was set back: the next sample has the new time.
+    """
     return {
         name: document
         for name, document in documents.items()
-        if not document["trouble"] and now - document["at"] <= STALE_S
+        if not document["trouble"] and abs(now - document["at"]) <= STALE_S
     }
 
 

@@ -89,6 +89,11 @@ def test_a_world_that_is_down_is_0_and_one_that_is_unknown_or_silent_is_absent()
     assert "twinstack_world_up{" not in silent
 
 
+def test_a_sample_from_before_the_clock_was_set_back_is_no_knowledge() -> None:
+    found = text(document(at=time.time() + 3600))
+    assert "twinstack_world_up{" not in found
+
+
 def test_a_replica_that_is_scaled_away_disappears() -> None:
     full = document(at=time.time())
     fewer = {
