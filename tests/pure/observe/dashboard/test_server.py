@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
 
 import pytest
@@ -336,6 +336,20 @@ def test_streams_at_once_are_bounded(board):
     assert ask(board)[0] == 200  # the page itself is still served
     for one in (*several, over):
         one.close()
+
+
+def test_connections_for_which_there_was_no_thread_are_no_longer_counted(
+    board, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        for _ in range(server.CONNECTIONS):
+            with suppress(OSError, http.client.HTTPException):
+                ask(board)
+    assert ask(board)[0] == 200
 
 
 def test_plans_are_cached_for_many_who_load_the_page(feed: Feed, monkeypatch: pytest.MonkeyPatch):
