@@ -19,11 +19,8 @@ _END_S, _REMOVE_S, _POLL_S = 5.0, 2.0, 0.01
 
 def children(path: str, layout: Layout) -> tuple[str, ...]:
     """Name the cgroups below one, in any hierarchy."""
-    directories = (directory for directory in layout.directories(path) if directory.is_dir())
-    names = {
-        child.name for directory in directories for child in directory.iterdir() if child.is_dir()
-    }
-    return tuple(sorted(names))
+    below = (child for directory in layout.directories(path) for child in _below(directory))
+    return tuple(sorted({child.name for child in below}))
 
 
 def end_processes(path: str, layout: Layout) -> None:
@@ -49,8 +46,21 @@ def remove_empty(path: str, layout: Layout) -> None:
     """Remove a cgroup, and those above it, as long as none is below. Raises: StepFailed."""
     for level in (Path(path), *Path(path).parents[:-1]):
         for directory in layout.directories(str(level)):
-            if directory.is_dir() and not any(child.is_dir() for child in directory.iterdir()):
+            if _below(directory):
+                continue
+            try:
                 _remove_directory(directory)
+            except StepFailed:
+                if not _below(directory):  # else another instance made its own there just now
+                    raise
+
+
+def _below(directory: Path) -> tuple[Path, ...]:
+    """List the cgroups below a directory; none where that is not there, or not any more."""
+    try:
+        return tuple(child for child in directory.iterdir() if child.is_dir())
+    except FileNotFoundError:
+        return ()
 
 
 def _name(path: str) -> str:
