@@ -258,9 +258,13 @@ def _target_error(port: int) -> str:
 
 def _storage_error(program: KeptProgram, options: Options | None) -> str:
     """Say why Prometheus stores nothing, as with a full disk; "" while it does."""
+    oldest_s = _STORED_S + 4 * (options or Options()).interval_s
+    head = processes.query(program.port, "status/tsdb").get("headStats", {})
+    ahead_s = head.get("maxTime", 0) / 1000 - time.time()
+    if ahead_s > oldest_s:  # it takes no sample that is older than the series' last one
+        return f"the clock was set back: it stores nothing for {ahead_s:,.0f} s more"
     query = quote(f'timestamp(up{{job="{JOB}"}})')
     found = processes.query(program.port, f"query?query={query}").get("result", [])
-    oldest_s = _STORED_S + 4 * (options or Options()).interval_s
     if found and time.time() - float(found[0]["value"][1]) <= oldest_s:
         return ""
     return f"it stores nothing: {processes.log_tail(program.script)}"
