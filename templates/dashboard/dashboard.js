@@ -109,7 +109,7 @@ function verdict(section, world) {
 
 function replicas(section, world, slow) {
   // Requests to a replica from all its clients: rates are added up, means weighed by them.
-  const into = {};
+  const into = Object.create(null); // a destination may have any name that a gateway says
   for (const edge of world.edges) {
     if (!known(edge.rate)) continue;
     const all = (into[edge.destination] ||= { rate: 0, mean_ms: null, timed: 0, busy: 0 });
