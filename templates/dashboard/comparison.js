@@ -65,7 +65,8 @@ function note(hour, at) {
 // Show the figures of one moment in the table, and the moment in every chart.
 function choose() {
   const { at, hour } = frozen || live();
-  if (pinned !== null && pinned < at - range) pinned = null;
+  // It has left the range, or the clock was set back.
+  if (pinned !== null && (pinned < at - range || pinned > at + 1)) pinned = null;
   const chosen = pointed ?? pinned;
   const lost = document.documentElement.dataset.link === "lost";
   for (const svg of charts) drawCursor(svg, view, chosen, heightOf(svg));
@@ -116,7 +117,8 @@ export function collect(sample) {
 // Once a second, and with each sample: cheap, unless a drawing is due.
 export function tick() {
   if (!root || !hours.hour.since || !visible || document.hidden) return;
-  if (!frozen && hours.now() - drawnAt >= DRAWN_S[range] - 0.1) draw();
+  // The server's clock may have been set back since.
+  if (!frozen && Math.abs(hours.now() - drawnAt) >= DRAWN_S[range] - 0.1) draw();
   else choose();
 }
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support import browser as b
-from tests.support.board import board
+from tests.support.board import WORLDS, board
 
 pytestmark = pytest.mark.e2e
 
@@ -22,6 +22,23 @@ pytestmark = pytest.mark.e2e
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with b.chromium(None, tmp_path_factory.mktemp("browser")) as browser:
         yield browser
+
+
+def test_charts_go_on_when_the_servers_clock_was_set_back_and_a_chosen_moment_is_left(
+    chromium: Browser,
+) -> None:
+    with board() as made:
+        made.remember(30)
+        with b.open_page(chromium, made.url) as page:
+            page.await_all_up("docker")
+            page.page.evaluate("document.getElementById('moment').value = -20")
+            page.page.dispatch_event("#moment", "input")
+            assert page.page.inner_text("#read").startswith("At ")
+            for number in range(4):
+                for world in WORLDS:
+                    made.take(world, time.time() - 3600 + number / 10)
+            page.page.wait_for_selector('#kept:has-text("the clock was set back")')
+            page.page.wait_for_selector('#read:text-is("Now")')
 
 
 def test_a_name_that_a_service_says_is_never_one_of_the_pages_own(chromium: Browser) -> None:
