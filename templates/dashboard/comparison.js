@@ -158,7 +158,7 @@ if (root) {
     choose();
   });
   addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || (pinned === null && pointed === null)) return;
+    if (event.key !== "Escape" || event.defaultPrevented || (pinned === null && pointed === null)) return;
     pinned = pointed = null;
     choose();
   });

@@ -31,6 +31,11 @@ export function rowHead(text) {
   return made;
 }
 
+// Tell whether a key is no shortcut of the page's: it is typed somewhere, or a dialog is over the page.
+export const isTyped = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog:modal") ||
+  event.target.closest?.("textarea, select, [contenteditable], input:not([type=radio], [type=range])");
+
 // Bring a list's elements to these rows, in order. What is shown already stays the same element, so
 // that a selection in it, the focus and the scroll position stay too. Equal rows are told apart by
 // their number.

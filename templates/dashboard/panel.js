@@ -4,6 +4,7 @@
 import { SHAPES, cell, keep, make, mark, of, put, rowHead } from "./dom.js";
 import { clock, number, part, size, time } from "./format.js";
 import { known } from "./history.js";
+import { isPaused } from "./pause.js";
 import { count, draw, list, panel, restart, say } from "./replica.js";
 
 const ASK_MS = 2000;
@@ -219,13 +220,16 @@ function useRow({ name }) {
 
 // ---- What is asked for ----
 
+// A pause keeps what was read; what is opened meanwhile is read once.
+const stands = () => isPaused() && readAt > 0;
+
 async function ask() {
   clearTimeout(timer);
   const mine = ++turn;
   const asked = shown;
   timer = setTimeout(ask, ASK_MS);
   // A hidden page asks nothing, and one that has lost the server says so already.
-  if (!asked || document.hidden || document.documentElement.dataset.link === "lost") return;
+  if (!asked || document.hidden || document.documentElement.dataset.link === "lost" || stands()) return;
   clearTimeout(timer);
   const end = new AbortController();
   const bound = setTimeout(() => end.abort(), WAIT_MS);
@@ -233,9 +237,9 @@ async function ask() {
     const query = new URLSearchParams({ world: asked.world, name: asked.name });
     const answer = await fetch(`/replica.json?${query}`, { signal: end.signal });
     const body = answer.ok ? await answer.json() : (await answer.text()).trim();
-    if (mine === turn) answer.ok ? take(body) : lack(body);
+    if (mine === turn && !stands()) answer.ok ? take(body) : lack(body);
   } catch {
-    if (mine === turn) {
+    if (mine === turn && !stands()) {
       lack(end.signal.aborted ? `no answer within ${WAIT_MS / 1000} s` : "the dashboard does not answer");
     }
   } finally {

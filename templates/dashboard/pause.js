@@ -1,4 +1,5 @@
 // A pause freezes what is drawn. Samples go on being kept, and a server that ends is still marked.
+import { isTyped } from "./dom.js";
 import { clock } from "./format.js";
 
 let since = null;
@@ -33,8 +34,7 @@ function toggle() {
 if (button) {
   button.addEventListener("click", toggle);
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("textarea, select, [contenteditable], input:not([type=radio], [type=range])");
-    if (event.key !== "p" || event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    if (event.key !== "p" || event.repeat || isTyped(event)) return;
     event.preventDefault();
     toggle();
   });

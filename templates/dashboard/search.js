@@ -1,10 +1,9 @@
 // One box that finds replicas and events: by name, service, tier, state, address, world. Each word
 // must be found. Rows that do not match are hidden; the map only dims, since it shows how all hangs
 // together.
-import { mark, put } from "./dom.js";
+import { isTyped, mark, put } from "./dom.js";
 
 const box = document.getElementById("find");
-const typing = "input, textarea, select, [contenteditable]";
 
 export function filter() {
   const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -51,8 +50,7 @@ box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && box.value.trim() && first) location.hash = first.hash;
 });
 addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.(typing)) return;
-  if (document.querySelector("dialog:modal")) return; // the page behind it is inert
+  if (event.key !== "/" || isTyped(event)) return;
   event.preventDefault();
   box.focus();
   box.select();
