@@ -40,7 +40,7 @@ def start(program: KeptProgram, layout: Layout) -> None:
 
     Raises: StepFailed; TwinstackError when somebody else has its port.
     """
-    _check_port(program)
+    check_port(program)
     try:
         limits = cgroup.limit_values(layout, *program.limits)
         files = cgroup.limit_files(program.cgroup, layout, limits)
@@ -63,7 +63,8 @@ def end(program: KeptProgram, layout: Layout) -> None:
     cgroup_removal.end_processes(program.cgroup, layout)
 
 
-def _check_port(program: KeptProgram) -> None:
+def check_port(program: KeptProgram) -> None:
+    """Check that nobody listens on a program's port. Raises: TwinstackError."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -115,7 +115,8 @@ class InstanceMetrics:
         with locked(InstancePaths(self._at.instance), _LOCK):
             asked = {"port": port, "metrics_port": metrics_port, "interval_s": interval_s}
             given = {name: value for name, value in asked.items() if value is not None}
-            options = replace(self._running_options() or Options(), **given)
+            former = self._running_options() or Options()
+            options = replace(former, **given)
             if options.port == options.metrics_port:
                 cause, remedy = "--metrics-port is the same", "choose another"
                 raise WrongUse("--port", f"cannot be {options.port}", cause, remedy)
@@ -123,6 +124,11 @@ class InstanceMetrics:
             planned = self._programs(options, layout)
             states = {program: processes.observe(program, layout) for program in planned}
             stale = [each for each in planned if states[each].shells != (each.command,)]
+            running = any(state.pids for state in states.values())
+            own_ports = {former.port, former.metrics_port} if running else set()
+            for program in stale:  # what runs must not end for a port that cannot be had
+                if program.port not in own_ports:
+                    processes.check_port(program)
             for program in stale:
                 if states[program].pids:
                     progress(f"{program.name}: ends, to start as asked")
