@@ -1,14 +1,18 @@
-"""A Prometheus without a world: ports that others have."""
+"""A Prometheus without a world: ports that others have or take."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.prometheus import own_pids
-from tests.support.sandbox import Sandbox
+from tests.support.prometheus import METRICS, own_pids
+from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -34,3 +38,24 @@ def test_a_port_that_cannot_be_had_ends_nothing_that_runs(measured: Sandbox) -> 
         holder.wait()
     assert measured.invoke("metrics.up").stderr == ""  # nor is 9191 remembered
     assert own_pids(measured)["prometheus"] == before["prometheus"]
+
+
+def test_what_another_program_answers_at_a_port_of_ours_is_not_taken_for_ours(
+    measured: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "metrics").write_text(there := "twinstack_world_up 1\n")
+    serve = f"python3 -m http.server 7701 --bind 127.0.0.1 --directory {tmp_path}"
+    words = ("sh", "-c", f"until {serve}; do sleep 0.05; done")
+    holder = measured.start(*words, stderr=-3, stdout=-3, start_new_session=True)
+    try:
+        os.kill(own_pids(measured)["exporter"][1], signal.SIGKILL)  # it is started again in 1 s
+        eventually(
+            lambda: measured.run("curl", "-s", METRICS, check=False).stdout == there, within_s=10
+        )
+        done = measured.invoke("metrics.status", "--json", check=False)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["parts"][0]["state"] == "starting"
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.wait()
+    eventually(lambda: measured.invoke("metrics.status", check=False).returncode == 0, within_s=60)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
-from contextlib import closing
+import sys
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from typing import Any
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.linux import cgroup, cgroup_removal, procfs
 from twinstack.linux.cgroup import ControlGroup, Layout
+from twinstack.linux.procfs import PROC
 from twinstack.observe.prometheus.files import ADDRESS, KeptProgram
 
 _ANSWER_S = 2.0
+_LISTEN = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,23 @@ def check_port(program: KeptProgram) -> None:
             ) from error
 
 
-def answers(program: KeptProgram) -> bool:
-    """Tell whether a program works."""
-    return get(program.port, program.ready_path) is not None
+def answers(program: KeptProgram, pids: Iterable[int]) -> bool:
+    """Tell whether a program works; what another program answers at its port is not its answer."""
+    return _listen(pids, program.port) and get(program.port, program.ready_path) is not None
+
+
+def _listen(pids: Iterable[int], port: int) -> bool:
+    """Tell whether one of these processes listens on a port. Source: proc_pid_net(5)."""
+    local = f"{int.from_bytes(socket.inet_aton(ADDRESS), sys.byteorder):08X}:{port:04X}"
+    lines = (line.split() for line in (PROC / "self/net/tcp").read_text().splitlines()[1:])
+    wanted = {f"socket:[{words[9]}]" for words in lines if (words[1], words[3]) == (local, _LISTEN)}
+    for pid in pids:
+        with suppress(OSError):  # it has ended
+            for handle in (PROC / str(pid) / "fd").iterdir():
+                with suppress(OSError):
+                    if os.readlink(handle) in wanted:
+                        return True
+    return False
 
 
 def get(port: int, path: str) -> bytes | None:

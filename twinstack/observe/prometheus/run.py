@@ -187,7 +187,7 @@ class InstanceMetrics:
             return MetricsPart(program.name, "absent", "")
         if not running.pids:
             return MetricsPart(program.name, "down", address, 'run "invoke metrics.up"')
-        if not processes.answers(program):
+        if not processes.answers(program, running.pids):
             return MetricsPart(
                 program.name, "starting", address, processes.log_tail(program.script)
             )
