@@ -1,4 +1,4 @@
-"""A Prometheus without a world: ports that others have or take."""
+"""A Prometheus without a world: ports that others have or take, and a watcher that ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.prometheus import METRICS, own_pids
+from tests.support.prometheus import METRICS, firing, own_pids, query
 from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
@@ -59,3 +59,17 @@ def test_what_another_program_answers_at_a_port_of_ours_is_not_taken_for_ours(
         os.killpg(holder.pid, signal.SIGKILL)
         holder.wait()
     eventually(lambda: measured.invoke("metrics.status", check=False).returncode == 0, within_s=60)
+
+
+def test_an_alert_fires_for_a_world_whose_watcher_ended(measured: Sandbox) -> None:
+    eventually(lambda: len(query(measured, "twinstack_world_up")) == 2, within_s=20)
+    _shell, main, *watchers = own_pids(measured)["exporter"]
+    os.kill(watchers[0], signal.SIGKILL)
+    try:
+        eventually(
+            lambda: any(name == "WorldUnknown" for name, _, _ in firing(measured)), within_s=60
+        )
+        assert len(query(measured, "twinstack_world_up")) == 1
+    finally:
+        os.kill(main, signal.SIGKILL)  # both are watched again
+    eventually(lambda: firing(measured) == set(), within_s=60)
