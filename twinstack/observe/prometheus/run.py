@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -112,14 +112,10 @@ class InstanceMetrics:
         if shutil.which("prometheus") is None:
             cause, remedy = "no such program", 'run "make setup" (or "invoke doctor")'
             raise Missing("prometheus", "cannot be run", cause, remedy)
+        asked = {"port": port, "metrics_port": metrics_port, "interval_s": interval_s}
+        self._as_asked(asked)  # what is refused leaves no lock
         with locked(InstancePaths(self._at.instance), _LOCK):
-            asked = {"port": port, "metrics_port": metrics_port, "interval_s": interval_s}
-            given = {name: value for name, value in asked.items() if value is not None}
-            former = self._running_options() or Options()
-            options = replace(former, **given)
-            if options.port == options.metrics_port:
-                cause, remedy = "--metrics-port is the same", "choose another"
-                raise WrongUse("--port", f"cannot be {options.port}", cause, remedy)
+            former, options = self._as_asked(asked)
             layout = cgroup.read_layout()
             planned = self._programs(options, layout)
             states = {program: processes.observe(program, layout) for program in planned}
@@ -200,6 +196,16 @@ class InstanceMetrics:
 
     def _running_options(self) -> Options | None:
         return records.read(self._at.options, _OPTIONS, _CANNOT_READ)
+
+    def _as_asked(self, asked: Mapping[str, int | None]) -> tuple[Options, Options]:
+        """Give the options until now, and those from now on. Raises: WrongUse for equal ports."""
+        former = self._running_options() or Options()
+        given = {name: value for name, value in asked.items() if value is not None}
+        options = replace(former, **given)
+        if options.port == options.metrics_port:
+            cause, remedy = "--metrics-port is the same", "choose another"
+            raise WrongUse("--port", f"cannot be {options.port}", cause, remedy)
+        return former, options
 
     def _programs(self, options: Options, layout: cgroup.Layout) -> tuple[KeptProgram, ...]:
         environment = {
