@@ -37,4 +37,4 @@ def test_a_flood_from_the_first_moment_on_is_given_as_it_comes(
         for _ in range(2):  # the table, and then what comes
             assert next(batches) == []
         assert time.monotonic() - began_s < 1
-        batches.close()
+        del batches
