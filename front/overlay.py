@@ -114,33 +114,41 @@ def overlay_plan(
     answer(json, document, overlay_ssh.previews_text(previews))
 
 
-@task()
-def overlay_verify(_: Context, json: bool = False) -> None:
+@task(optional=["ssh"], help=SSH)
+def overlay_verify(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Probe every port between replicas, from each host in turn, and compare with the policy."""
     from twinstack.overlay import verify
     from twinstack.policy import verdict
 
     require_root("overlay.verify")
-    world = stack.from_environment().overlay(policy=True)
-    verdicts = verify.verdicts(world)
-    texts = [f"from {host}:\n{verdict.text(seen, world.plan)}" for host, seen in verdicts.items()]
+    if ssh:
+        machines = overlay_ssh.running(ssh, policy=True)
+        plan, verdicts = machines.plan, machines.verify()
+    else:
+        world = stack.from_environment().overlay(policy=True)
+        plan, verdicts = world.plan, verify.verdicts(world)
+    texts = [f"from {host}:\n{verdict.text(seen, plan)}" for host, seen in verdicts.items()]
     hosts = tuple(verdict.verified(seen, host) for host, seen in verdicts.items())
     passed = all(seen.passed for seen in verdicts.values())
     answer(json, verdict.HostVerdicts(hosts), "\n\n".join(texts), 0 if passed else NOT_SO)
 
 
-@task(help={"seconds": "how long to capture"})
-def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
+@task(optional=["ssh"], help={"seconds": "how long to capture", **SSH})
+def overlay_watch(_: Context, seconds: int = 5, ssh: str | None = None, json: bool = False) -> None:
     """Capture the underlay: does every frame reach only the host that it is addressed to?"""
     from twinstack.overlay import flooding, frames
 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     require_root("overlay.watch")
-    world = stack.from_environment().overlay()
-    begun = partial(say, f"capturing for {seconds} s")
-    seen = flooding.watch(world.plan, world.spread, seconds, begun)
+    if ssh:
+        machines = overlay_ssh.running(ssh)
+        plan, seen = machines.plan, machines.watch(seconds, say)
+    else:
+        world = stack.from_environment().overlay()
+        begun = partial(say, f"capturing for {seconds} s")
+        plan, seen = world.plan, flooding.watch(world.plan, world.spread, seconds, begun)
     shown = ["\n" + frames.layers(frame) for frame in [*seen.examples.values()][:1]]
-    lines = [*flooding.sentences(seen, world.plan), *shown]
+    lines = [*flooding.sentences(seen, plan), *shown]
     code = NOTHING if not seen.frames else 0 if seen.fine else NOT_SO
     answer(json, seen, "\n".join(lines), code)
 

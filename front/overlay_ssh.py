@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from front import documents, tables
 from front.reporting import answer, say, show_states, width
 from twinstack import stack
-from twinstack.errors import NOT_SO, NOTHING, CannotTell, WrongUse
+from twinstack.errors import NOT_SO, NOTHING, CannotTell, Missing, WrongUse
 
 if TYPE_CHECKING:
     from twinstack.overlay.remote import Remote
@@ -25,6 +25,17 @@ def options(ssh: str | bool) -> tuple[str, ...]:
         return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
     except ValueError as error:
         raise WrongUse("--ssh", "cannot be read", str(error), "close its quotes") from error
+
+
+def running(ssh: str | bool, *, policy: bool | None = None) -> Remote:
+    """Give what is up on the machines. Raises: Missing when nothing is; as `Stack.remote`."""
+    from twinstack.overlay import record
+
+    here = stack.from_environment()
+    world = here.remote(options(ssh), policy=policy)
+    if record.read(here.instance, ssh=True) is None:
+        raise Missing("machines", "have nothing up", remedy='run "invoke overlay.up --ssh"')
+    return world
 
 
 def previews_text(previews: Mapping[str, Preview]) -> str:

@@ -290,6 +290,51 @@ def test_status_by_ssh_names_the_machine_that_differs_and_up_repairs_that_alone(
     assert "Ready to accept connections" in log
 
 
+def test_every_frame_between_machines_is_counted_by_its_sender(machines: Machines, whole: Whole):
+    done = machines.invoke("overlay.watch", "--seconds", "6", machines.ssh, "--json")
+    seen = json.loads(done.stdout)
+    assert (seen["ok"], seen["delivered"]) == (True, seen["frames"])
+    ways = {
+        (frame["outer_source"], frame["outer_destination"]) for frame in seen["examples"].values()
+    }
+    assert ways == {tuple(MACHINES.values()), tuple(reversed(MACHINES.values()))}
+
+
+def test_the_policy_is_verified_across_machines_and_holes_are_found(
+    machines: Machines, whole: Whole
+):
+    done = machines.invoke("overlay.verify", machines.ssh, "--json")
+    verdicts = json.loads(done.stdout)["hosts"]
+    found = [(seen["asked_from"], seen["wrong"], seen["rule_differences"]) for seen in verdicts]
+    assert found == [("left", [], []), ("right", [], [])]
+    where = {state["name"]: state["where"].split(":")[0] for state in services(machines)}
+    assert [asked_between(seen, where) for seen in verdicts] == [{"right"}, {"left"}]
+
+    for number in (1, 2):  # each flow is enforced where it leaves and where it arrives
+        machines.on(number, "iptables", "-I", "FORWARD", "-j", "ACCEPT")
+    done = machines.invoke("overlay.verify", machines.ssh, "--json", check=False)
+    for number in (1, 2):
+        machines.on(number, "iptables", "-D", "FORWARD", "-j", "ACCEPT")
+    assert done.returncode == 1
+    for seen in json.loads(done.stdout)["hosts"]:
+        other = {"left": "right", "right": "left"}[seen["asked_from"]]
+        # Open: so the other machine listened on a port that no service has.
+        opened = [cell for cell in seen["wrong"] if cell["port"] == 9999 and cell["observed"]]
+        assert other in {where.get(cell["destination"]) for cell in opened}, seen["wrong"]
+    for number in (1, 2):  # nothing stays: no outside host, no listener, no agent
+        assert "ts-outside" not in machines.on(number, "ip", "-o", "link").stdout
+        network = machines.on(number, "readlink", "/proc/self/ns/net").stdout.strip()
+        assert "overlay.agent" not in processes(network)
+
+
+def asked_between(verdict: dict[str, Any], where: dict[str, str]) -> set[str]:
+    """Name the other machines that a machine's replicas asked."""
+    own = verdict["asked_from"]
+    cells = [cell for cell in verdict["cells"] if where.get(cell["source"]) == own]
+    assert {cell["source"] for cell in cells} == {name for name in where if where[name] == own}
+    return {where.get(cell["destination"], own) for cell in cells} - {own}
+
+
 def test_when_a_machine_fails_the_others_stop_and_it_is_named(machines: Machines, whole: Whole):
     group = f"/sys/fs/cgroup/*/twinstack/{machines.instance}-left/nginx-lb/cgroup.procs"
     send = f'for pid in $(cat {group} | sort -u); do kill -"$1" "$pid"; done'
@@ -310,6 +355,9 @@ def test_down_by_ssh_leaves_each_machine_as_it_was(machines: Machines, whole: Wh
     assert machines.host.run("test", "-e", own, check=False).returncode == 1
     status = machines.invoke("overlay.status", machines.ssh, check=False)
     assert (status.returncode, status.stdout.split(";")[0]) == (2, "Nothing is up there")
+    for task in ("overlay.verify", "overlay.watch"):
+        asked = machines.invoke(task, machines.ssh, check=False)
+        assert (asked.returncode, asked.stderr.split(";")[0]) == (2, "machines: have nothing up")
 
 
 @pytest.mark.long

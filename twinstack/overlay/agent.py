@@ -13,23 +13,32 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from twinstack.confinement.seccomp import Filter
 from twinstack.errors import CannotTell, Missing
+from twinstack.model.placement import hosts_of
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import parse
 from twinstack.namespaces import dumps, teardown
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.world import NamespaceWorld
+from twinstack.overlay import flooding, verify
 from twinstack.overlay.bundles import BUNDLES, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread_over_hosts
-from twinstack.overlay.protocol import REQUEST, AgentRequest, errors_to_json, preview_to_json
+from twinstack.overlay.protocol import (
+    LISTENING,
+    REQUEST,
+    AgentRequest,
+    errors_to_json,
+    preview_to_json,
+)
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
 from twinstack.state.journal import read_journal
@@ -59,6 +68,22 @@ def handle(request: AgentRequest) -> Any:
             return _preview(world)
         case "logs":
             return world.logs(request.replica, lines=request.lines)
+        case "listen":
+            return _listen(plan)
+        case "verify":
+            return asdict(verify.own_verdict(plan))
+        case "watch":
+            begun = partial(_report, f"capturing for {request.seconds:g} s")
+            machines = hosts_of(parse(request.topology).hosts)
+            return asdict(flooding.watch_uplink(plan, machines, request.seconds, begun))
+
+
+def _listen(plan: Plan) -> NoReturn:
+    """Listen for the other machines' questions until the channel is closed."""
+    with verify.listening(plan):
+        _report(LISTENING)
+        while True:
+            time.sleep(1)  # until `_stop_at_end_of_input` interrupts
 
 
 def _up(request: AgentRequest, plan: Plan, world: NamespaceWorld) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Watch the underlay's ports for a while: does every frame go to the one host it is for?
 
-A frame is read where it enters the underlay, so each is counted once. `judge` compares it with the
-plan, and is pure.
+A frame is read where it enters the underlay, so each is counted once: at its host's port, or on a
+real machine as it leaves the uplink. `judge` compares it with the plan, and is pure.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from twinstack.errors import Missing
 from twinstack.model import names
+from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
-from twinstack.model.vxlan import UNDERLAY_MTU
+from twinstack.model.vxlan import UNDERLAY_MTU, Vtep
 from twinstack.namespaces import marks
 from twinstack.overlay.frames import Encapsulated, decode
 from twinstack.overlay.host_plans import Spread, host_plan, tunnel_link, underlay_instance
@@ -53,17 +54,48 @@ class ExpectedFrames:
 
     fdb: dict[str, tuple[str, int]]  # MAC → its host's address, VNI
     hosts: frozenset[str]  # their addresses
+    vnis: frozenset[int]
+
+    @classmethod
+    def of(cls, vtep: Vtep, hosts: Iterable[object]) -> ExpectedFrames:
+        fdb = {
+            entry.mac: (str(entry.host or vtep.address), vtep.tunnel(entry.segment).vni)
+            for entry in vtep.fdb
+        }
+        vnis = frozenset(tunnel.vni for tunnel in vtep.tunnels)
+        return cls(fdb, frozenset(map(str, hosts)), vnis)
 
 
 def expected_frames(plan: Plan, spread: Spread) -> ExpectedFrames:
     """Gather what frames are compared with."""
     vtep = host_plan(plan, spread, spread.hosts[0]).vtep
     assert vtep is not None
-    fdb = {
-        entry.mac: (str(entry.host or vtep.address), vtep.tunnel(entry.segment).vni)
-        for entry in vtep.fdb
-    }
-    return ExpectedFrames(fdb, frozenset(str(host.address) for host in spread.hosts))
+    return ExpectedFrames.of(vtep, (host.address for host in spread.hosts))
+
+
+def is_own(kind: int, frame: Encapsulated, expected: ExpectedFrames) -> bool:
+    """Say whether a frame on a machine's uplink is one to count there.
+
+    Those that it sends are, and those that come to it from no host of ours; but none of VXLANs of
+    other people, which a machine may have beside ours. `kind` is packet(7)'s, such as
+    PACKET_OUTGOING.
+    """
+    if frame.vni not in expected.vnis and frame.inner_destination_mac not in expected.fdb:
+        return False
+    intrudes = kind == socket.PACKET_HOST and frame.outer_source not in expected.hosts
+    return kind == socket.PACKET_OUTGOING or intrudes
+
+
+def merged(parts: Iterable[UnderlayTraffic]) -> UnderlayTraffic:
+    """Add what several machines counted."""
+    whole = UnderlayTraffic()
+    for part in parts:
+        for name in ("frames", "bytes", "delivered", "flooded", "astray", "to_everybody", "cut"):
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+        whole.longest = max(whole.longest, part.longest)
+        for key, frame in part.examples.items():
+            whole.examples.setdefault(key, frame)
+    return whole
 
 
 def judge(seen: UnderlayTraffic, frame: Encapsulated, expected: ExpectedFrames) -> None:
@@ -93,9 +125,40 @@ def watch(
 
     Units: seconds after `meanwhile`. Raises: Missing when the underlay is not up.
     """
-    seen, expected = UnderlayTraffic(), expected_frames(plan, spread)
     links = [names.host_link(host.name) for host in spread.hosts]
-    _check_ours(links, names.mark(underlay_instance(plan.instance)))
+    _check_ours(links, names.mark(underlay_instance(plan.instance)), "overlay.up")
+    return _watch(links, expected_frames(plan, spread), seconds, meanwhile, _enters_port)
+
+
+def watch_uplink(
+    plan: Plan, machines: Iterable[Host], seconds: float, meanwhile: Callable[[], object]
+) -> UnderlayTraffic:
+    """Watch what this one of the machines sends; as `watch`.
+
+    Raises: Missing when its share is not up.
+    """
+    vtep = plan.vtep
+    assert vtep is not None
+    _check_ours([tunnel.link for tunnel in vtep.tunnels], plan.mark, "overlay.up --ssh")
+    expected = ExpectedFrames.of(vtep, (machine.address for machine in machines))
+    return _watch([vtep.uplink], expected, seconds, meanwhile, is_own)
+
+
+def _enters_port(kind: int, _frame: Encapsulated, _expected: ExpectedFrames) -> bool:
+    return kind != socket.PACKET_OUTGOING
+
+
+_Counts = Callable[[int, Encapsulated, ExpectedFrames], bool]
+
+
+def _watch(
+    links: Sequence[str],
+    expected: ExpectedFrames,
+    seconds: float,
+    meanwhile: Callable[[], object],
+    counts: _Counts,
+) -> UnderlayTraffic:
+    seen = UnderlayTraffic()
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         for link in links:
             opened = stack.enter_context(_open(link))
@@ -104,18 +167,18 @@ def watch(
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
-                _read(key.data, seen, expected)
+                _read(key.data, seen, expected, counts)
     return seen
 
 
-def _check_ours(links: Sequence[str], mark: str) -> None:
+def _check_ours(links: Sequence[str], mark: str, up: str) -> None:
     """Check that links are there and carry a mark. Raises: Missing."""
     present = marks.read_identities()
     for name in links:
         link = present.get(name)
         if link is None or link.alias != mark:
             cause = f"it {names.not_ours(link.alias)}" if link else "it is absent"
-            raise Missing(f"link {name}", "is not watched", cause, 'run "invoke overlay.up"')
+            raise Missing(f"link {name}", "is not watched", cause, f'run "invoke {up}"')
 
 
 def _open(link: str) -> socket.socket:
@@ -133,11 +196,14 @@ def _open(link: str) -> socket.socket:
     return opened
 
 
-def _read(opened: socket.socket, seen: UnderlayTraffic, expected: ExpectedFrames) -> None:
+def _read(
+    opened: socket.socket, seen: UnderlayTraffic, expected: ExpectedFrames, counts: _Counts
+) -> None:
     with suppress(BlockingIOError):
         while True:
             data, address = opened.recvfrom(1 << 16)
-            if address[2] != socket.PACKET_OUTGOING and (frame := decode(data)) is not None:
+            frame = decode(data)
+            if frame is not None and counts(address[2], frame, expected):
                 judge(seen, frame, expected)
 
 

@@ -12,11 +12,15 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
+from twinstack.overlay.flooding import UnderlayTraffic
 from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.record import OverlayOptions
+from twinstack.policy.verdict import PolicyVerdict
 from twinstack.reconcile import Change, Preview
 
-AgentAction = Literal["up", "status", "plan", "logs", "down"]
+AgentAction = Literal["up", "status", "plan", "logs", "listen", "verify", "watch", "down"]
+#: The progress of a machine whose listeners stand; they do until its channel is closed.
+LISTENING = "listening"
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -35,10 +39,13 @@ class AgentRequest:
     timeout_s: float = 0.0
     replica: str = ""
     lines: int = 0
+    seconds: float = 0.0  # to watch
 
 
 #: A request as the line of JSON that is sent.
 REQUEST = TypeAdapter(AgentRequest)
+VERDICT = TypeAdapter(PolicyVerdict)
+TRAFFIC = TypeAdapter(UnderlayTraffic)
 
 
 def preview_to_json(preview: Preview) -> dict[str, Any]:

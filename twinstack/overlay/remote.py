@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from twinstack.confinement import seccomp
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import teardown
-from twinstack.overlay import hosts, record, ssh
+from twinstack.overlay import flooding, hosts, record, ssh
 from twinstack.overlay.bundles import BUNDLES, Bundle, code_bundle, software_bundles
 from twinstack.overlay.host_plans import Spread, host_instance, machines_instance
 from twinstack.overlay.protocol import (
+    LISTENING,
     REQUEST,
+    TRAFFIC,
+    VERDICT,
     AgentAction,
     AgentRequest,
     errors_from_json,
@@ -31,6 +37,7 @@ from twinstack.overlay.protocol import (
 from twinstack.overlay.record import OverlayOptions
 from twinstack.overlay.ssh import Machine
 from twinstack.overlay.upload import PYTHON, packing, remove_bundles, survey, upload
+from twinstack.policy.verdict import PolicyVerdict
 from twinstack.reconcile import Preview, Progress
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import ensure_secrets, secrets_of
@@ -160,6 +167,56 @@ class Remote:
         ssh.raise_failures(failures.values())
         return str(results[where])
 
+    def verify(self) -> dict[str, PolicyVerdict]:
+        """Let each machine ask the cells of its own sources while all of them listen.
+
+        Raises: StepFailed, or as the machines report: one that cannot listen to the end, too.
+        """
+        with self._listening():
+            results, failures = self._ask("verify", stop=threading.Event())
+        ssh.raise_failures(failures.values())
+        return {host: VERDICT.validate_python(result) for host, result in results.items()}
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Let every machine listen while the block lasts. Raises: as `verify`."""
+        stop, heard = threading.Event(), SimpleQueue[bool]()
+
+        def hear(line: str) -> None:
+            if line.endswith(f": {LISTENING}"):
+                heard.put(True)
+
+        def listen() -> Iterable[TwinstackError]:
+            try:
+                # Longer than they wait for each other, and then for answers.
+                return self._ask("listen", hear, stop=stop, timeout_s=3 * _READ_S)[1].values()
+            finally:
+                heard.put(False)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            ending = pool.submit(listen)
+            try:
+                if all_listen := all(heard.get() for _ in self.machines):
+                    yield
+            finally:
+                stop.set()
+                failures = ending.result()
+        # Where one ended too early, silence would have passed for "denied".
+        early = [each for each in failures if not all_listen or not isinstance(each, ssh.Stopped)]
+        ssh.raise_failures(early)
+
+    def watch(self, seconds: float, progress: Progress) -> flooding.UnderlayTraffic:
+        """Let each machine watch what it sends, and add it up. Raises: as the machines report."""
+        results, failures = self._ask(
+            "watch",
+            progress,
+            stop=threading.Event(),
+            timeout_s=seconds + _READ_S,
+            seconds=seconds,
+        )
+        ssh.raise_failures(failures.values())
+        return flooding.merged(map(TRAFFIC.validate_python, results.values()))
+
     def exec(self, host: str, command: Sequence[str], *, terminal: bool) -> int:
         """Run a command on a machine, attached to our input and outputs; give its exit code.
 
@@ -183,17 +240,22 @@ class Remote:
         progress: Progress = lambda _line: None,
         *,
         machines: Sequence[Machine] = (),
+        stop: threading.Event | None = None,
+        timeout_s: float = _READ_S,
         **options: Any,
     ) -> tuple[dict[str, Any], dict[str, TwinstackError]]:
-        """Give the results of those machines that could be asked, and the others' failures."""
+        """Give the results of those machines that could be asked, and the others' failures.
+
+        `stop`, if given, stops all of them; one that fails sets it, and so does Ctrl-C.
+        """
         built = None if self.bare else self.find()
 
         def work(machine: Machine) -> Any:
             request = self._request(action, machine, self._bundles(machine, built), **options)
-            return _ask_once(machine, request, progress, _READ_S)
+            return _ask_once(machine, request, progress, timeout_s, stop)
 
         code_bundle()  # once, before the threads
-        return ssh.each(machines or self.machines, work, threading.Event())
+        return ssh.each(machines or self.machines, work, stop or threading.Event())
 
     def _replicas(self, machine: Machine) -> list[Replica]:
         where = self.spread.where
@@ -251,13 +313,19 @@ def _ask_agent(
     return reply["result"]
 
 
-def _ask_once(machine: Machine, request: AgentRequest, progress: Progress, timeout_s: float) -> Any:
+def _ask_once(
+    machine: Machine,
+    request: AgentRequest,
+    progress: Progress,
+    timeout_s: float,
+    stop: threading.Event | None = None,
+) -> Any:
     """Ask a machine's agent; where nothing of ours is, its code is there for this one request."""
     present = survey(machine)
     with packing() as open_packed:
         upload(machine, [code_bundle()], present, open_packed, progress)
     try:
-        return _ask_agent(machine, request, progress, threading.Event(), timeout_s)
+        return _ask_agent(machine, request, progress, stop or threading.Event(), timeout_s)
     finally:
         if not present:
             remove_bundles(machine, host_instance(request.instance, machine.name))

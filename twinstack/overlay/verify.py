@@ -1,7 +1,8 @@
 """Prove the policy across hosts: the same truth table as on one host, from each host in turn.
 
 The namespaces of a host's replicas are pinned in its own mounts. A child process that stays on the
-host gives a path to them: /proc/PID/root.
+host gives a path to them: /proc/PID/root. Real machines all listen, while each asks for its own
+replicas, for itself and for an outside host.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pathlib import Path
 from twinstack.errors import Missing
 from twinstack.linux import child as children
 from twinstack.model.plan import HOST, OUTSIDE, Plan
+from twinstack.model.vxlan import mac_of
 from twinstack.namespaces import policy
 from twinstack.overlay import hosts
 from twinstack.overlay.world import Overlay
-from twinstack.policy import verify
-from twinstack.policy.truth_table import Cell
+from twinstack.policy import probe, verify
+from twinstack.policy.truth_table import Cell, cells
 from twinstack.policy.verdict import PolicyVerdict
 
 
@@ -67,3 +69,39 @@ def verdicts(overlay: Overlay) -> dict[str, PolicyVerdict]:
             asked = partial(_is_asked, plan)
             verdicts[host.name] = verify.verify(plan, enforcement, asked=asked)
     return verdicts
+
+
+@contextmanager
+def listening(plan: Plan) -> Iterator[None]:
+    """Listen at this machine's replicas, on the ports that no service has.
+
+    Raises: Missing when the world is not up; StepFailed, OSError.
+    """
+    namespaces = policy.enforcement(plan).namespaces
+    here = {replica.name: namespaces[replica.name] for replica in plan.here}
+    with probe.listening(cells(plan, "net"), here):
+        yield
+
+
+def own_verdict(plan: Plan) -> PolicyVerdict:
+    """Ask the cells of this machine's own sources, and compare its rules.
+
+    Every other machine must be `listening`. Raises: as `verdicts`.
+    """
+    sources = {replica.name for replica in plan.here} | {HOST, OUTSIDE}
+    return verify.verify(
+        plan,
+        policy.enforcement(plan),
+        asked=lambda cell: cell.source in sources,
+        elsewhere=links_elsewhere(plan),
+    )
+
+
+def links_elsewhere(plan: Plan) -> dict[str, tuple[probe.ProbeLink, ...]]:
+    """Give the interfaces of replicas on other machines: their MACs follow from their addresses."""
+    here = {replica.name for replica in plan.here}
+    return {
+        replica.name: (probe.ProbeLink(0, str(replica.address), mac_of(replica.address), None),)
+        for replica in plan.replicas
+        if replica.name not in here
+    }

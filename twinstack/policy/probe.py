@@ -14,7 +14,7 @@ import selectors
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
@@ -92,11 +92,37 @@ def ask(
     namespaces: Mapping[str, Path | None],
     own: Mapping[tuple[str, str], str],
     wait_s: float = WAIT_S,
+    elsewhere: Mapping[str, Sequence[ProbeLink]] | None = None,
 ) -> dict[Cell, str]:
     """Ask every cell whose address is known; gives `OPEN`, or how it was closed.
 
     `namespaces` maps each endpoint to its netns, None for the caller's; `own` maps (endpoint,
-    segment) to an address. Raises: StepFailed, OSError.
+    segment) to an address; `elsewhere` maps destinations on other machines, which listen there,
+    to their interfaces. Raises: StepFailed, OSError.
+    """
+    with ExitStack() as stack:
+        links = {**(elsewhere or {}), **stack.enter_context(listening(cells, namespaces))}
+        askers = []
+        for name, namespace in namespaces.items():
+            targets = [_target(cell, links, own) for cell in cells if cell.source == name]
+            if targets:
+                asker = child.start(name, namespace, partial(_ask, targets, wait_s))
+                stack.callback(asker.end)
+                askers.append((targets, asker))
+        return {
+            target.cell: outcome
+            for targets, asker in askers
+            for target, outcome in zip(targets, asker.answer(), strict=True)
+        }
+
+
+@contextmanager
+def listening(
+    cells: Sequence[Cell], namespaces: Mapping[str, Path | None]
+) -> Iterator[dict[str, Sequence[ProbeLink]]]:
+    """Listen on the asked ports of destinations while the block lasts; gives their interfaces.
+
+    Raises: StepFailed, OSError.
     """
     with ExitStack() as stack:
         listeners: dict[str, child.Child] = {}
@@ -114,19 +140,7 @@ def ask(
                 name, namespace, partial(_listen, ports, sockets), partial(_echo, sockets)
             )
             stack.callback(listeners[name].end)
-        links = {name: listener.answer() for name, listener in listeners.items()}
-        askers = []
-        for name, namespace in namespaces.items():
-            targets = [_target(cell, links, own) for cell in cells if cell.source == name]
-            if targets:
-                asker = child.start(name, namespace, partial(_ask, targets, wait_s))
-                stack.callback(asker.end)
-                askers.append((targets, asker))
-        return {
-            target.cell: outcome
-            for targets, asker in askers
-            for target, outcome in zip(targets, asker.answer(), strict=True)
-        }
+        yield {name: listener.answer() for name, listener in listeners.items()}
 
 
 def _target(

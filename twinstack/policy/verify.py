@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from twinstack.model.plan import HOST, OUTSIDE, Plan
@@ -31,11 +31,12 @@ def verify(
     wait_s: float = probe.WAIT_S,
     patience: float = PATIENCE,
     asked: Callable[[Cell], bool] = lambda cell: True,
+    elsewhere: Mapping[str, Sequence[probe.ProbeLink]] | None = None,
 ) -> PolicyVerdict:
     """Ask the whole truth table of a running world.
 
     Wrong cells are asked again with more time, since a busy machine may be late. `asked` leaves
-    out cells that cannot be asked from here.
+    out cells that cannot be asked from here; `elsewhere` is as in `probe.ask`.
     Units: `wait_s` in seconds; `patience` is how many times as long, 0 for no second try.
     Raises: CannotTell, StepFailed, OSError.
     """
@@ -46,10 +47,10 @@ def verify(
         questions = tuple(
             _addressed(cell, internet) for cell in cells(plan, enforcement.world) if asked(cell)
         )
-        outcomes = probe.ask(questions, namespaces, own, wait_s)
+        outcomes = probe.ask(questions, namespaces, own, wait_s, elsewhere)
         doubtful = [cell for cell in questions if (outcomes[cell] == OPEN) != cell.open]
         if doubtful and patience:
-            outcomes |= probe.ask(doubtful, namespaces, own, wait_s * patience)
+            outcomes |= probe.ask(doubtful, namespaces, own, wait_s * patience, elsewhere)
     wrong = {cell for cell in doubtful if (outcomes[cell] == OPEN) != cell.open}
     causes = {cell: explain(cell, outcomes[cell], plan, enforcement) for cell in wrong}
     return PolicyVerdict(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -8,6 +9,7 @@ from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.protocol import (
     REQUEST,
+    VERDICT,
     AgentRequest,
     errors_from_json,
     errors_to_json,
@@ -15,6 +17,8 @@ from twinstack.overlay.protocol import (
     preview_to_json,
 )
 from twinstack.overlay.record import OverlayOptions
+from twinstack.policy.truth_table import Cell
+from twinstack.policy.verdict import CellResult, PolicyVerdict, RuleDifference
 from twinstack.reconcile import Change, Preview
 
 OPTIONS = OverlayOptions("tiered", 2, ("right",), policy=False)
@@ -34,6 +38,20 @@ def test_a_preview_reads_back_as_it_was_written():
     step = HostAction("bridge br-app", ("ip link add br-app type bridge",))
     preview = Preview(9, (Change(step, "is absent"),), ("software is to be built",))
     assert preview_from_json(json.loads(json.dumps(preview_to_json(preview)))) == preview
+
+
+def test_a_verdict_reads_back_as_it_was_written():
+    cell = Cell("order-service", "redis-cache", "10.0.0.50", "tcp", 6379, True, "declared")
+    verdict = PolicyVerdict(
+        world="net",
+        shape="flat",
+        results=(CellResult(cell, "no answer", "missing: -A X"),),
+        rule_count=62,
+        differences=(RuleDifference("X", "-A X", True),),
+        unfiltered_bridges=("br-app",),
+        seconds=1.5,
+    )
+    assert VERDICT.validate_python(json.loads(json.dumps(asdict(verdict)))) == verdict
 
 
 def test_failures_read_back_with_their_kind_their_notes_and_their_host():

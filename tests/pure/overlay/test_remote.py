@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.support.core_cases import planned
 from tests.support.machines import made_software
-from twinstack.errors import TwinstackError, WrongUse
+from twinstack.errors import StepFailed, TwinstackError, WrongUse
 from twinstack.model.placement import Host
 from twinstack.model.topology import HostsSpec
-from twinstack.overlay import remote
+from twinstack.overlay import remote, ssh
+from twinstack.overlay.flooding import UnderlayTraffic
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.protocol import AgentRequest
 from twinstack.overlay.remote import Remote
 from twinstack.overlay.ssh import Machine
+from twinstack.policy.verdict import PolicyVerdict
+from twinstack.reconcile import Progress
 from twinstack.state import paths
 
 PLAN = planned("tiered")
@@ -83,3 +90,103 @@ def test_a_command_runs_on_the_machine_that_is_named(tmp_path: Path) -> None:
     assert there.exec(next(iter(MACHINES)), ["sh", "-c", "exit 4"], terminal=False) == 4
     with pytest.raises(WrongUse, match=r"^nowhere: is no host: "):
         there.exec("nowhere", ["true"], terminal=False)
+
+
+#: What an agent does with its request, its progress, and until its channel is closed.
+Agent = Callable[[Machine, AgentRequest, Progress, threading.Event], object]
+VERDICT = PolicyVerdict("net", "tiered", (), 9, (), ("br-backend",), 1.5)
+
+
+def _stay(machine: Machine, progress: Progress, stop: threading.Event) -> NoReturn:
+    progress(f"{machine.name}: listening")
+    assert stop.wait(10), "it listens for ever"
+    raise ssh.Stopped(f"host {machine.name}", "was stopped")
+
+
+@pytest.fixture(name="answering")
+def _answering(asked: object, monkeypatch: pytest.MonkeyPatch) -> Callable[[Agent], None]:
+    """Replace what the machines' agents do."""
+
+    def answering(agent: Agent) -> None:
+        monkeypatch.setattr(remote, "_ask_agent", lambda *given: agent(*given[:4]))
+
+    return answering
+
+
+def test_machines_are_asked_while_every_one_of_them_listens_and_no_longer(
+    answering: Callable[[Agent], None], tmp_path: Path
+):
+    listening: set[str] = set()
+
+    def agent(
+        machine: Machine, request: AgentRequest, progress: Progress, stop: threading.Event
+    ) -> object:
+        if request.action == "verify":
+            assert listening == set(MACHINES)
+            return asdict(VERDICT)
+        listening.add(machine.name)
+        try:
+            _stay(machine, progress, stop)
+        finally:
+            listening.remove(machine.name)
+
+    answering(agent)
+    assert world(tmp_path, bare=True).verify() == dict.fromkeys(MACHINES, VERDICT)
+    assert listening == set()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_without_a_listener_to_the_end_there_is_no_verdict(
+    answering: Callable[[Agent], None], tmp_path: Path, begun: bool
+):
+    lost = threading.Event()
+
+    def agent(
+        machine: Machine, request: AgentRequest, progress: Progress, stop: threading.Event
+    ) -> object:
+        if request.action == "verify":
+            assert begun
+            lost.set()
+            return asdict(VERDICT)
+        if machine.name == "left":
+            _stay(machine, progress, stop)
+        if begun:
+            progress("right: listening")
+            assert lost.wait(10)
+        raise StepFailed("host right", "cannot be reached")
+
+    answering(agent)
+    with pytest.raises(StepFailed, match=r"^host right: cannot be reached$"):
+        world(tmp_path, bare=True).verify()
+
+
+def test_what_the_machines_saw_of_the_underlay_is_added_up(
+    answering: Callable[[Agent], None], tmp_path: Path
+):
+    seen = {"left": UnderlayTraffic(3, 300, 2, 1, longest=90), "right": UnderlayTraffic(1, 80, 1)}
+
+    def agent(
+        machine: Machine, request: AgentRequest, progress: Progress, stop: threading.Event
+    ) -> object:
+        assert (request.action, request.seconds) == ("watch", 7)
+        return asdict(seen[machine.name])
+
+    answering(agent)
+    whole = world(tmp_path, bare=True).watch(7, lambda _line: None)
+    assert whole == UnderlayTraffic(4, 380, 3, 1, longest=90)
+
+
+def test_a_machine_that_fails_ends_the_watch_of_the_others(
+    answering: Callable[[Agent], None], tmp_path: Path
+):
+    def agent(
+        machine: Machine, _request: AgentRequest, _progress: Progress, stop: threading.Event
+    ) -> object:
+        if machine.name == "right":
+            raise StepFailed("host right", "cannot be reached")
+        assert stop.wait(10), "it watches on"
+        raise ssh.Stopped("host left", "was stopped")
+
+    answering(agent)
+    with pytest.raises(StepFailed, match=r"^host right: cannot be reached$"):
+        world(tmp_path, bare=True).watch(600, lambda _line: None)
