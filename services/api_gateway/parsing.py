@@ -5,6 +5,7 @@ Upgrade is ignored, the body with it is not; trailers are no headers; a head is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httptools
@@ -22,6 +23,9 @@ from services.api_gateway.refusal import (
     too_large,
 )
 from services.api_gateway.request import ClientLink, ClientRequest
+
+#: What no URL has, httptools takes, and the services' server refuses with an empty 400.
+_has_strange = re.compile(rb"""[<>"]|^[^?]*`""").search
 
 
 class RequestParser:
@@ -100,6 +104,8 @@ class RequestParser:
             return  # the head comes again
         url = httptools.parse_url(self._url)  # raises for a target that is none
         path, version = url.path, parser.get_http_version()
+        if _has_strange(self._url):
+            raise ValueError("not a URL")
         path.decode("ascii")
         self._last = request = ClientRequest(
             self._link, self._peer, method.decode(), path, url.query or b"", version, headers

@@ -120,6 +120,18 @@ def test_a_target_that_is_none_gets_an_answer(gateway, target):
     assert statuses(got) in ([400], [404])
 
 
+@pytest.mark.parametrize(
+    "target", [b"/api/products/%s" % junk for junk in (b"<", b">", b"`", b"?<", b"?>", b'?"')]
+)
+def test_a_target_that_an_instance_would_refuse_without_a_word_reaches_none(
+    gateway, upstream, target
+):
+    up = upstream(always(OK))
+    got = gateway.raw(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+    assert (statuses(got), last_error(got)) == ([400], "not_http")
+    assert up.requests == []
+
+
 def test_a_tunnel_is_a_501(gateway):
     got = gateway.raw(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n")
     assert (statuses(got), last_error(got)) == ([501], "no_tunnel")
