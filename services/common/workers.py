@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 ANSWER_S = 1.0
+RETRY_S = 0.05
 #: Gauges that say something of each worker alike, or of whichever began last.
 _NOT_ADDED = frozenset(
     {
@@ -48,13 +50,17 @@ class Workers:
 
     def _names(self) -> list[str]:
         """List who is there, by name. Source: proc_net(5), the last column of unix."""
-        lines = Path("/proc/net/unix").read_text().splitlines()
+        lines = Path("/proc/net/unix").read_text(errors="replace").splitlines()
         names = {line.rpartition(" ")[2] for line in lines}
         return sorted(name for name in names if name.startswith(self._prefix))
 
     def _serve(self) -> None:
         while True:
-            asker, _ = self._listener.accept()
+            try:
+                asker, _ = self._listener.accept()
+            except OSError:  # Without a descriptor left: the asker waits, and this goes on.
+                time.sleep(RETRY_S)
+                continue
             with asker, suppress(OSError):
                 asker.settimeout(ANSWER_S)
                 asker.sendall(self._own_text())

@@ -115,6 +115,32 @@ def test_a_worker_that_is_silent_fails_the_scrape(tmp_path: Path) -> None:
         eventually(lambda: answers(port), within_s=5)
 
 
+ONE_WORKER = """
+import os, resource, socket, sys, time
+from services.common.workers import Workers
+
+strange = socket.socket(socket.AF_UNIX)
+strange.bind(b"\\0\\xff\\n")  # whoever else is in this namespace names things as they like
+workers = Workers(lambda: b"x 1\\n")
+asking, later = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+resource.setrlimit(resource.RLIMIT_NOFILE, (1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+asking.connect("\\0" + workers._own_name[1:])
+time.sleep(0.3)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+later.settimeout(2)
+later.connect("\\0" + workers._own_name[1:])
+print(later.recv(100), list(workers.texts()))
+"""
+
+
+def test_a_worker_that_had_no_descriptor_left_answers_again() -> None:
+    """And one more: a name that is no text, of anybody's socket, is passed over."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_WORKER], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.stdout, done.stderr) == ("b'x 1\\n' ['x 1\\n']\n", "")
+
+
 def status_within(port: int, path: str) -> int | None:
     """Give a status; None where nothing came in time."""
     try:
