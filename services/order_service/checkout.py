@@ -7,6 +7,8 @@ request, or the sweep takes out what was ordered.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.common.catalogue import keys_of_change
 from services.common.failures import DatabaseBusy, RedisDown
 from services.common.request_stats import Counts
@@ -32,8 +34,13 @@ class Checkout:
         self._locked = LockedProducts(service.database)
         self.outcomes = Counts("placed", "replayed", "refused", "failed")
 
-    def order(self, request: OrderRequest, lines: Lines | None) -> Placed:
-        """Order these lines, or else what is in the session's cart.
+    def order(
+        self,
+        request: OrderRequest,
+        lines: Lines | None,
+        is_shown: Callable[[Cart], bool] = lambda _: True,
+    ) -> Placed:
+        """Order these lines, or else what is in the session's cart, if its client has seen it so.
 
         Raises: ApiError 409, 422, 503; DatabaseDown, DatabaseBusy, OutcomeUnknown; RedisDown
         (only if it is the cart).
@@ -41,7 +48,7 @@ class Checkout:
         outcome = "failed"
         try:
             if lines is None:
-                placed = self._order_cart(request)
+                placed = self._order_cart(request, is_shown)
             else:
                 placed = self._place(request, Cart("", lines))
             outcome = "replayed" if placed.replayed else "placed"
@@ -54,18 +61,22 @@ class Checkout:
         self._tell_redis(request.session, placed)
         return placed
 
-    def _order_cart(self, request: OrderRequest) -> Placed:
+    def _order_cart(self, request: OrderRequest, is_shown: Callable[[Cart], bool]) -> Placed:
         placed = orders.replay(self._database, request)
         if placed is not None:
             return placed
         for _ in range(_ROUNDS):
             cart = self._carts.show(request.session)
-            if not cart.id:
+            shown = is_shown(cart)
+            if not (cart.id and shown):
                 # A request with the same key may have ordered and emptied it since we looked.
                 placed = orders.replay(self._database, request)
-                if placed is None:
-                    raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
-                return placed
+                if placed is not None:
+                    return placed
+                if not shown:
+                    message = "the cart is not as this page showed it; look at it again, then order"
+                    raise ApiError(409, "cart_changed", message)
+                raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
             try:
                 return self._place(request, cart)
             except CartOrdered as earlier:

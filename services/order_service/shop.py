@@ -21,7 +21,7 @@ from services.api.views import query_number, serves
 from services.common.catalogue import CURRENCY
 from services.common.problems import KINDS, MEDIA_TYPE
 from services.common.service import Service
-from services.common.wsgi import ApiError, request_id
+from services.common.wsgi import request_id
 from services.order_service import orders, requests
 from services.order_service.carts import Cart, Carts
 from services.order_service.checkout import Checkout
@@ -117,14 +117,7 @@ def create(
         session = visits.of_form()
         key = requests.parse_idempotency_key(request.form.get("idempotency_key", ""))
         asked = OrderRequest(session.name, key, requests.digest(None, session.name))
-        if key_of(carts.show(session.name)) == key:
-            placed = checkout.order(asked, None)
-        else:  # ordered by this form's first click, or changed since it was shown
-            replayed = orders.replay(service.database, asked)
-            if replayed is None:
-                message = "the cart is not as this page showed it; look at it again, then order"
-                raise ApiError(409, "cart_changed", message)
-            placed = replayed
+        placed = checkout.order(asked, None, lambda cart: key_of(cart) == key)
         return _to("shop_placed", order_id=placed.order_id)
 
     @serves(shop, "shop_placed")
