@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC
 
 from services.common.catalogue import CURRENCY
 from services.common.database import Cursor, Database
@@ -227,7 +228,7 @@ def _show(cursor: Cursor, order_id: str, session: str) -> dict[str, object] | No
     fields = ("product_id", "name", "quantity", "unit_price_cents")
     return {
         "id": str(order[0]),
-        "created_at": order[1].isoformat(),
+        "created_at": order[1].astimezone(UTC).isoformat(),  # as the page says
         "total_cents": order[2],
         "currency": CURRENCY,
         "items": [dict(zip(fields, row, strict=True)) for row in cursor.fetchall()],
