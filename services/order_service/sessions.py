@@ -1,7 +1,7 @@
 """Sessions, and their ids, which only this service can make: a random name and its signature.
 
 The stores know a session by its name alone, so nothing that they hold is an id to send. An id that
-a client made up, or fixed for another client, names no session.
+a client made up names no session.
 """
 
 from __future__ import annotations
