@@ -38,7 +38,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "not_http": _kind("The request is not well-formed HTTP", 400),
     "not_json": _kind("The body is not JSON", 400),
     "session_required": _kind("An Idempotency-Key needs a session", 400),
-    "cross_site": _kind("Another site's page sent this in the client's session", 403),
+    "cross_site": _kind("Another site's page sent this", 403),
     "form_expired": _kind("The form is of another session", 403),
     "method_not_allowed": _kind("The method is not possible here", 405),
     "head_timeout": _kind("The head came too slowly", 408),

@@ -1,10 +1,11 @@
 """The session of the request that is handled, and what a page of another site may not do in it.
 
 A browser sends its cookie along with whatever a page asks for; SameSite=Lax keeps it from other
-sites' POSTs, but another port of this host is the same site. So what changes something is refused
-if its cookie comes with the Origin of another host, or the browser says that it is from elsewhere.
-(The host alone is compared: nginx passes it without its port. `Sec-Fetch-Site` has the port, where
-browsers send it.) The shop's forms have a token as well.
+sites' POSTs, but another port of this host is the same site; and the answer to a POST without it
+would replace the client's session by a new one. So what changes something is refused if it comes
+with the Origin of another host, or the browser says that it is from elsewhere; not if it names its
+session in a header, which no page can. (The host alone is compared: nginx passes it without its
+port. `Sec-Fetch-Site` has the port, where browsers send it.) The shop's forms have a token as well.
 """
 
 from __future__ import annotations
@@ -32,11 +33,9 @@ class Visits:
     def find(self) -> ClientSession | None:
         """Give the request's session, if it has one. Raises: ApiError 400, 403."""
         header = request.headers.get(sessions.HEADER)
-        session = self._known.find(header, request.cookies.get(sessions.COOKIE))
-        if session and not header and request.method not in _SAFE and _is_from_elsewhere():
-            message = "a page of another site sent this with the session's cookie"
-            raise ApiError(403, "cross_site", message)
-        return session
+        if not header and request.method not in _SAFE and _is_from_elsewhere():
+            raise ApiError(403, "cross_site", "a page of another site sent this")
+        return self._known.find(header, request.cookies.get(sessions.COOKIE))
 
     def find_or_make(self) -> ClientSession:
         """Give the request's session, or a new one. Raises: ApiError 400, 403."""

@@ -22,7 +22,8 @@ def send(client: FlaskClient, method: str, path: str, **headers: str) -> tuple[i
     """Send a request; its status and its error, if it is one: 503 where the stores are asked."""
     names = {"Cookie": f"session={SESSION.id}", "Host": HOST}
     names |= {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = client.open(path, method=method, headers=names, json={"from_cart": True})
+    body = {"product_id": 3, "quantity": 1} if path == "/cart" else {"from_cart": True}
+    answer = client.open(path, method=method, headers=names, json=body)
     return answer.status_code, (answer.json or {}).get("error", "")
 
 
@@ -55,6 +56,15 @@ def test_a_page_of_another_site_changes_nothing_with_a_cookie(client, headers: d
 def test_our_own_pages_and_programs_may(client, headers: dict[str, str]):
     for method, path in (("POST", "/orders"), ("DELETE", "/cart")):
         assert send(client, method, path, **headers)[0] == 503
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Sec_Fetch_Site": "cross-site"}]
+)
+def test_a_page_of_another_site_replaces_no_session(client, headers: dict[str, str]):
+    """Its POST comes without the Lax cookie; an answer with a new one would be the client's."""
+    for method, path in (("POST", "/orders"), ("POST", "/cart")):
+        assert send(client, method, path, Cookie="", **headers) == (403, "cross_site")
 
 
 def test_reading_is_open_to_links_from_anywhere(client):
