@@ -56,6 +56,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
 """
 )
+_REMOVE = Script(
+    """
+redis.call('HDEL', KEYS[1], ARGV[1])
+if redis.call('HLEN', KEYS[1]) == 1 then return redis.call('DEL', KEYS[1]) end
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+)
 _TAKE_OUT = Script(
     """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
@@ -112,6 +119,10 @@ class Carts:
 
     def replace(self, session: str, lines: Lines) -> None:
         self._store.script(_REPLACE, (_key(session),), (self._ttl_s, _new_id(), *_flat(lines)))
+
+    def remove(self, session: str, product_id: int) -> None:
+        """Take a product out, and leave whatever else is in the cart."""
+        self._store.script(_REMOVE, (_key(session),), (product_id, self._ttl_s))
 
     def take_out(self, session: str, cart: Cart) -> None:
         """Take out what was ordered, once, and leave what was added since."""

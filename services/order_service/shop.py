@@ -107,9 +107,7 @@ def create(
     def remove() -> Response:
         session = visits.of_form()
         product_id = requests.parse_product_id(requests.parse_form(request.form, "product_id"))
-        lines = carts.show(session.name).lines
-        if product_id in lines:
-            carts.replace(session.name, {k: n for k, n in lines.items() if k != product_id})
+        carts.remove(session.name, product_id)
         return _to("shop_cart")
 
     @serves(shop, "shop_order")

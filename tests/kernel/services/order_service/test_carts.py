@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.common.failures import RedisDown
-from services.order_service.carts import Carts
+from services.order_service.carts import Cart, Carts
 from tests.support.order_process import carts_over
 from tests.support.real_stores import Stores
 
@@ -79,6 +79,21 @@ def test_what_remains_has_the_same_id_whenever_it_is_taken_out(
     assert carts.show(session).lines == {}
 
 
+def test_a_product_is_removed_and_nothing_else(carts: Carts, session: str):
+    carts.remove(session, 3)
+    carts.add(session, 3, 2)
+    carts.add(session, 4, 1)
+    whole = carts.show(session)
+    for _ in range(2):
+        carts.remove(session, 3)
+        assert carts.show(session) == Cart(whole.id, {4: 1})
+    carts.take_out(session, whole)
+    assert carts.show(session) == Cart("", {})
+    carts.add(session, 3, 2)
+    carts.remove(session, 3)
+    assert carts.show(session) == Cart("", {})
+
+
 def test_a_full_redis_takes_nothing_into_a_cart_and_everything_out_of_one(
     stores: Stores, carts: Carts, session: str
 ):
@@ -93,5 +108,8 @@ def test_a_full_redis_takes_nothing_into_a_cart_and_everything_out_of_one(
             assert carts.show(session).lines == {3: 3, 4: 1}
         carts.take_out(session, ordered)
         assert carts.show(session).lines == {3: 1}
+        carts.remove(session, 5)
+        carts.remove(session, 3)
+        assert carts.show(session).lines == {}
         carts.replace(session, {})
         assert carts.show(session).lines == {}

@@ -133,6 +133,23 @@ def test_a_product_is_taken_out_of_the_cart(tab: Tab):
     assert ("Optical mouse" in html, "Trackball" in html) == (False, True)
 
 
+def test_what_is_added_while_another_product_is_removed_stays(tab: Tab):
+    token = tab.send("GET", "/shop").field("token")
+    other = Tab(tab.port, tab.cookies)
+    for _ in range(40):
+        tab.add(3)
+        fields = {"token": token, "product_id": 3}
+        with ThreadPoolExecutor(2) as pool:
+            removed = pool.submit(other.send, "POST", "/shop/cart/remove", **fields)
+            added = pool.submit(
+                tab.send, "POST", "/shop/cart", token=token, product_id=4, quantity=1
+            )
+        assert (removed.result().status, added.result().status) == (303, 303)
+        html = tab.send("GET", "/shop/cart").html
+        assert ("Optical mouse" in html, "Trackball" in html) == (False, True)
+        tab.send("POST", "/shop/cart/remove", token=token, product_id=4)
+
+
 def test_a_name_that_is_a_script_is_text(tab: Tab, hostile_name: str):
     tab.add(5)
     for page in (tab.send("GET", "/shop"), tab.send("GET", "/shop/cart")):
