@@ -147,6 +147,7 @@ def test_what_nginx_refuses_is_a_problem_as_the_services_write_it(edge: Edge, da
     assert document == expected | {"title": document["message"]}
     assert b"content-type: application/problem+json" in head.lower()
     assert b"cache-control: no-store" in head.lower()
+    assert b"x-request-id: " + document["request_id"].encode() in head.lower()
     assert (b"\r\nallow: get, head, post, put, delete" in head.lower()) == (status == 405)
     assert b"<" not in body
 
