@@ -5,7 +5,6 @@ Upgrade is ignored, the body with it is not; trailers are no headers; a head is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import httptools
@@ -25,7 +24,7 @@ from services.api_gateway.refusal import (
 from services.api_gateway.request import ClientLink, ClientRequest
 
 #: What no URL has, httptools takes, and the services' server refuses with an empty 400.
-_has_strange = re.compile(rb"""[<>"]|^[^?]*`""").search
+_STRANGE, _STRANGE_IN_PATH = b'<>"', b"`"
 
 
 class RequestParser:
@@ -104,7 +103,7 @@ class RequestParser:
             return  # the head comes again
         url = httptools.parse_url(self._url)  # raises for a target that is none
         path, version = url.path, parser.get_http_version()
-        if _has_strange(self._url):
+        if self._url.translate(None, _STRANGE) != self._url or _STRANGE_IN_PATH in path:
             raise ValueError("not a URL")
         path.decode("ascii")
         self._last = request = ClientRequest(
