@@ -16,8 +16,8 @@ from tests.support.project import ROOT
 # What set-up asks for and carries no service is in the tree, so that each test stays short. `wrk`
 # is left out: it lacks where docker.io is already there.
 PRESENT = (
-    "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,iputils-ping,mmdebstrap,mount,openssh-client,procps,"
-    "python3-venv,systemd,tshark"
+    "apache2-utils,ca-certificates,conntrack,curl,fish,iproute2,iptables,iputils-ping,mmdebstrap,mount,openssh-client,procps,"
+    "python3-venv,systemd,tshark,zsh"
 )
 ABSENT = "docker.io prometheus wrk"
 
