@@ -7,8 +7,8 @@ export const number = (value) =>
   !known(value) ? "–" : value >= 1e6 ? compact.format(value)
     : value >= 10 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 export const time = (value) =>
-  !known(value) ? "–" : value >= 1e4 ? number(value / 1000) + " s"
-    : (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
+  !known(value) ? "–" : value >= 1e5 ? number(value / 1000) + " s"
+    : value >= 1e4 ? (value / 1000).toFixed(1) + " s" : (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
 export const cores = (value) => (!known(value) ? "–" : value >= 1000 ? number(value) : value.toFixed(2));
 export const part = (value, limit) =>
   !known(value) ? "–" : limit ? Math.round((100 * value) / limit) + " %" : "no limit";
