@@ -194,7 +194,7 @@ def test_every_part_says_what_it_knows(live: Board, chromium: Browser) -> None:
             "Requests to it and from it, now",
             "OPTIONS /api/ppp",
             "left out: 123 requests for its health or counts",
-            "12 s",
+            "12.3 s",
             "invoke net.logs order-service --follow",
             "invoke traffic.report --world net --link order-service --seconds 5",
             "api-gateway may connect to order-service on tcp port 5000 (flows)",
