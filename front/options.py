@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinstack import stack
@@ -11,8 +12,6 @@ from twinstack.errors import CannotTell, Missing, WrongUse
 from twinstack.world import namespaces_of
 
 if TYPE_CHECKING:  # listing the tasks loads no model
-    from pathlib import Path
-
     from twinstack.model.topology import WorldName
     from twinstack.world import LocalWorld
 
@@ -41,6 +40,16 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         cause = f"it is {', '.join(choices[:-1])} or {choices[-1]}"
         raise WrongUse(f"--{option}", f"cannot be {value}", cause, "choose one of them")
+
+
+def require_writable(name: str) -> None:
+    """Check a file to write before any work is done. Raises: WrongUse."""
+    path = Path(name)
+    if name and path.is_dir():
+        raise WrongUse(name, "cannot be written", "it is a folder", "name a file")
+    if name and not path.parent.is_dir():
+        cause, remedy = f"{path.parent} is not a folder", "name a file in an existing folder"
+        raise WrongUse(name, "cannot be written", cause, remedy)
 
 
 def world_of(name: str, **options: Any) -> LocalWorld:

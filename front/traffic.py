@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation
-from front.options import EITHER, up_among, worlds_of
+from front.options import EITHER, require_writable, up_among, worlds_of
 from front.reporting import answer, end, say, show, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, WrongUse
@@ -134,7 +134,7 @@ def traffic_report(
     topology = here.topology()
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
     files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
-    _require_writable(html)
+    require_writable(html)
     if files and link:
         cause, remedy = "a capture is of the links that it was made of", "leave one of them out"
         raise WrongUse("--link", "cannot be given with files", cause, remedy)
@@ -195,7 +195,7 @@ def traffic_journey(
 
     worlds_of(world)
     bounds.times(times)
-    _require_writable(svg)
+    require_writable(svg)
     require_root("traffic.journey")
     worlds = up_among(world, "traffic.journey", "cannot be followed")
     journeys = [median_journey(observed, path, times, say) for observed in worlds]
@@ -233,16 +233,6 @@ def captures_in(paths: Sequence[Path]) -> list[Path]:
             raise WrongUse(str(path), "has no captures", cause, "name the files")
         captures += inside
     return captures
-
-
-def _require_writable(name: str) -> None:
-    """Check a file to write before any work is done. Raises: WrongUse."""
-    path = Path(name)
-    if name and path.is_dir():
-        raise WrongUse(name, "cannot be written", "it is a folder", "name a file")
-    if name and not path.parent.is_dir():
-        cause, remedy = f"{path.parent} is not a folder", "name a file in an existing folder"
-        raise WrongUse(name, "cannot be written", cause, remedy)
 
 
 def _write(path: Path, content: str) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from front.options import EITHER, up_among, worlds_of
+from front.options import EITHER, require_writable, up_among, worlds_of
 from front.reporting import answer, task
-from twinstack.errors import NOT_SO, NOTHING
+from twinstack.errors import NOT_SO, NOTHING, WrongUse
 from twinstack.world import require_root
 
 
@@ -40,11 +40,18 @@ def why(
     from twinstack.observe.why.text import text
 
     worlds_of(world)
+    require_writable(svg)
     require_root("why")
-    found = []
+    ends = source, destination, protocol
+    questions, refusals = [], []
     for observed in up_among(world, "why", "has nothing to try"):
-        question = parse(observed.plan, observed.name, source, destination, protocol)
-        found.append(explanation.explain(gather(observed, question)))
+        try:
+            questions.append((observed, parse(observed.plan, observed.name, *ends)))
+        except WrongUse as refusal:  # a published port, or a replica, of the other world
+            refusals.append(refusal)
+    if not questions:
+        raise refusals[0]
+    found = [explanation.explain(gather(*question)) for question in questions]
     if svg:
         Path(svg).write_text(picture(found), encoding="utf-8")
     code = 0 if all(each.passes for each in found) else NOT_SO
