@@ -30,6 +30,7 @@ class Question:
     published: bool = False  # by a port of the host: `port` is the host's
     speech: Speech = ""
     path: str = ""  # what is asked for by HTTP
+    by_name: bool = False  # a replica's, which the source looks up; else an address was given
 
     def __str__(self) -> str:
         to = self.destination or self.address
@@ -54,6 +55,7 @@ def parse(plan: Plan, world: WorldName, source: str, destination: str, protocol:
         source = _replica(plan, source, f"{HOST} or {OUTSIDE}").name
     name, port = _split(destination)
     if (local := plan_port(plan, world, name, port)) is not None:
+        _require_local(source, kind)
         return local
     if name == HOST:
         address, to = ("" if source == OUTSIDE else _gateway(plan, world, source)), HOST
@@ -62,19 +64,21 @@ def parse(plan: Plan, world: WorldName, source: str, destination: str, protocol:
     else:
         replica = _replica(plan, name, f"{HOST} or an IPv4 address")
         published = plan.published_port(world, replica.service)
-        if source == OUTSIDE and port is None and published and not published.bind.is_loopback:
+        by_port = source == OUTSIDE and port is None and kind == "tcp"
+        if by_port and published and not published.bind.is_loopback:
             speech, path = _speech(replica, replica.port)
             return Question(
                 world, source, replica.name, "", published.port, kind, True, speech, path
             )
         address, to, port = str(replica.address_in(world)), replica.name, port or replica.port
+    by_name = name != HOST and not name[:1].isdigit()
     if kind == "ping":
-        return Question(world, source, to, address, 0, kind)
+        return Question(world, source, to, address, 0, kind, by_name=by_name)
     if port is None:
         cause = "only a service has a port of its own"
         raise WrongUse(destination, "has no port", cause, f"name one: {destination}:80")
     speech, path = _speech(plan.replica(to), port) if to not in {HOST, ""} else ("", "")
-    return Question(world, source, to, address, port, kind, False, speech, path)
+    return Question(world, source, to, address, port, kind, False, speech, path, by_name)
 
 
 def plan_port(plan: Plan, world: WorldName, name: str, port: int | None) -> Question | None:
@@ -92,6 +96,16 @@ def plan_port(plan: Plan, world: WorldName, name: str, port: int | None) -> Ques
     known = [str(each.port) for each in plan.published_ports if each.world == world]
     cause = f"the {world} world publishes {', '.join(known) or 'no port'}"
     raise WrongUse(f"{name}:{port or ''}", "is no port of this world", cause, "choose one of them")
+
+
+def _require_local(source: str, kind: Protocol) -> None:
+    """Refuse what a port on localhost cannot be asked. Raises: WrongUse."""
+    if source != HOST:
+        cause, remedy = f"in {source} it is {source} itself", f"ask as {HOST}, or name a service"
+        raise WrongUse("localhost", "is this host itself", cause, remedy)
+    if kind != "tcp":
+        cause, remedy = "ports are published for TCP", "leave it out"
+        raise WrongUse("--protocol", f"cannot be {kind} here", cause, remedy)
 
 
 def _replica(plan: Plan, name: str, beside: str) -> Replica:

@@ -38,6 +38,18 @@ def test_a_published_port_leads_to_its_replica():
     assert not asked("outside", "redis-cache").published
 
 
+def test_a_port_of_the_host_is_published_for_tcp_alone():
+    ping = asked("outside", "nginx-lb", "ping")
+    assert (ping.address, ping.port, ping.published) == ("10.0.0.10", 0, False)
+    assert not asked("outside", "nginx-lb", "udp").published
+
+
+def test_only_a_name_is_looked_up_by_the_source():
+    assert asked("order-service", "postgres-db").by_name
+    assert not asked("order-service", "10.0.0.60:5432").by_name
+    assert not asked("outside", "nginx-lb").by_name
+
+
 @pytest.mark.parametrize(
     ("source", "destination", "protocol", "words"),
     [
@@ -52,6 +64,8 @@ def test_a_published_port_leads_to_its_replica():
         ("nginx-lb", "198.51.100.9", "tcp", "has no port"),
         ("host", "localhost:9", "tcp", "localhost:9: is no port of this world"),
         ("host", "localhost", "tcp", "is no port of this world"),
+        ("host", "localhost:8080", "udp", "--protocol: cannot be udp"),
+        ("nginx-lb", "localhost:8080", "tcp", "localhost: is this host itself"),
         ("nginx-lb", "api-gateway", "sctp", "--protocol: cannot be sctp"),
     ],
 )
