@@ -13,6 +13,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,6 +48,7 @@ _TABLE = "twinstack_why"
 _PRIORITY = -450
 _PREROUTING, _OUTPUT = 0, 3  # hooks
 _TRANSPORT_HEADER, _META_NFTRACE, _REGISTER = 2, 12, 1
+_SO_RCVBUFFORCE = 33
 _BUFFER_BYTES, _DATAGRAM_BYTES, _TIMEOUT_S = 1 << 21, 1 << 16, 5
 
 
@@ -100,7 +102,10 @@ def opened(number: int) -> socket.socket:
     """
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
     try:
-        netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        # A whole answer's packets, each with some thirty rules, wait here. Without the right to
+        # exceed the host's limit: what fits.
+        with suppress(PermissionError):
+            netlink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         netlink.settimeout(_TIMEOUT_S)
         netlink.bind((0, 0))
         netlink.send(_batch(number, f"{_TABLE}_{netlink.getsockname()[0]}"))

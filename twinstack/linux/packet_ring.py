@@ -130,15 +130,18 @@ class CapturePoint:
 
 @contextmanager
 def opened(
-    points: Sequence[CapturePoint], snap: int = 0, retire_ms: int = RETIRE_MS
+    points: Sequence[CapturePoint],
+    snap: int = 0,
+    retire_ms: int = RETIRE_MS,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Iterator[list[Ring]]:
     """Open a ring at each point, all of them capturing; they close with the block.
 
-    Units: snap in bytes kept of a packet, 0 for all. Raises: Missing without the right or the
-    interface; StepFailed.
+    Units: snap in bytes kept of a packet, 0 for all; memory_bytes is of all points.
+    Raises: Missing without the right or the interface; StepFailed.
     """
     _allow_files(2 * len(points))  # a socket and a mapping each
-    size = max(_MIN_RING_BYTES, min(_MAX_RING_BYTES, MEMORY_BYTES // max(len(points), 1)))
+    size = max(_MIN_RING_BYTES, min(_MAX_RING_BYTES, memory_bytes // max(len(points), 1)))
     with ExitStack() as stack:
         rings = []
         for point in points:

@@ -11,6 +11,8 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 from twinstack.linux import child
@@ -28,18 +30,30 @@ _PADDING = "x" * 1800
 class ProbeSocket:
     """A client's socket, made before anything is sent, so that its number is known."""
 
-    def __init__(self, namespace: Path | None, protocol: Protocol) -> None:
+    def __init__(
+        self, namespace: Path | None, protocol: Protocol, avoided: Collection[int] = ()
+    ) -> None:
+        """Bind it to a free number that is none of `avoided`: replies are told by it."""
         self._protocol = protocol
-        kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "ping": socket.SOCK_RAW}
-        ipproto = socket.IPPROTO_ICMP if protocol == "ping" else 0
-        self._socket = child.socket_in(
-            namespace, lambda: socket.socket(socket.AF_INET, kind[protocol], ipproto)
-        )
-        if protocol == "ping":
-            self.number = 20_000 + int.from_bytes(os.urandom(2), "big") % 40_000
-        else:
-            self._socket.bind(("", 0))
-            self.number = int(self._socket.getsockname()[1])
+        with ExitStack() as rejected:  # held until one is chosen, so that none comes twice
+            while True:
+                self._socket = child.socket_in(namespace, self._created)
+                self.number = self._number()
+                if self.number not in avoided:
+                    return
+                rejected.callback(self._socket.close)
+
+    def _created(self) -> socket.socket:
+        if self._protocol == "ping":
+            return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        kind = socket.SOCK_STREAM if self._protocol == "tcp" else socket.SOCK_DGRAM
+        return socket.socket(socket.AF_INET, kind)
+
+    def _number(self) -> int:
+        if self._protocol == "ping":
+            return 20_000 + int.from_bytes(os.urandom(2), "big") % 40_000
+        self._socket.bind(("", 0))
+        return int(self._socket.getsockname()[1])
 
     def close(self) -> None:
         self._socket.close()

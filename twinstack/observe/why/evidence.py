@@ -9,13 +9,15 @@ from typing import Literal
 from twinstack.linux.links import ChosenRoute, LinkFacts
 from twinstack.linux.neigh import Neighbour
 from twinstack.linux.sock_diag import TcpSocket
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, Plan
 from twinstack.observe.why.headers import Headers
 from twinstack.observe.why.question import Question
 
 #: answered: somebody said something. connected: nobody did, though something was asked.
 #: open: a connection, nothing was asked. silent: nothing came back at all.
 Outcome = Literal["answered", "connected", "open", "refused", "silent", "failed"]
+
+ELSEWHERE = "another namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,18 @@ class Drop:
     """A packet of the attempt that the kernel dropped."""
 
     reason: str
-    where: str  # a replica, HOST, or "another namespace"
+    where: str  # a replica, HOST or ELSEWHERE
     link: str  # that it was at; "" for none
     headers: Headers
+
+
+def is_copy(reason: str, where: str) -> bool:
+    """Tell whether a drop is of a copy that nobody waits for.
+
+    A ring makes its bridge promiscuous: frames between others end in the host. A bridge that does
+    not know a MAC sends frames to every port, so they end in all namespaces but one.
+    """
+    return reason == "OTHERHOST" and where in {HOST, ELSEWHERE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,12 @@ class Evidence:
     def destination(self) -> NamespaceState | None:
         return self.namespaces.get(self.question.destination)
 
+    @property
+    def speaks_as_asked(self) -> bool:
+        """Tell whether an answer is of the protocol in which something was asked."""
+        answered = self.attempt.outcome == "answered" and self.question.speech == "http"
+        return not answered or self.attempt.status > 0
+
     def requests(self) -> tuple[SeenPacket, ...]:
         """Give the sightings of what the client sent."""
         return tuple(each for each in self.sightings if each.headers.source_port == self._number)
@@ -128,11 +145,17 @@ class Evidence:
     def replies(self) -> tuple[SeenPacket, ...]:
         """Give the sightings of what came back."""
         number = self._number
-        return tuple(
-            each
-            for each in self.sightings
-            if each.headers.destination_port == number and each not in self.requests()
-        )
+        return tuple(each for each in self.sightings if each.headers.destination_port == number)
+
+    @property
+    def misnamed(self) -> bool:
+        """Tell whether the source's /etc/hosts leads elsewhere, or nowhere.
+
+        In a container, Docker's name server knows what the file lacks.
+        """
+        if not self.named or self.hosts_entry == self.question.address:
+            return False
+        return self.hosts_entry is not None or self.question.world == "net"
 
     @property
     def _number(self) -> int:

@@ -8,7 +8,7 @@ answer says so and rests on the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,21 +16,32 @@ from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import child, dropped_packets, iptables, nft_trace
-from twinstack.linux.packet_ring import CapturePoint, Ring, opened, packets
+from twinstack.linux.packet_ring import MEMORY_BYTES, CapturePoint, Ring, opened, packets
 from twinstack.linux.process import run
 from twinstack.model.plan import HOST, OUTSIDE
 from twinstack.observe.capture.targets import capture_point, short_label
 from twinstack.observe.why import facts, headers
 from twinstack.observe.why.attempt import ProbeSocket
-from twinstack.observe.why.evidence import AttemptResult, Drop, Evidence, MetRule, SeenPacket
+from twinstack.observe.why.evidence import (
+    ELSEWHERE,
+    AttemptResult,
+    Drop,
+    Evidence,
+    MetRule,
+    NamespaceState,
+    SeenPacket,
+    is_copy,
+)
+from twinstack.observe.why.headers import Attempted
 from twinstack.observe.why.question import Question
+from twinstack.observe.why.rules import is_legacy, met_rule
 from twinstack.policy.outside import outside
+from twinstack.printable import counted
 from twinstack.world import Link, LocalWorld
 
 _KEPT_BYTES, _RETIRE_MS = 128, 20
 #: What the kernel does with the last packet comes after the client's answer.
 _AFTER_S = 0.05
-_ELSEWHERE = "another namespace"
 Namespaces = Mapping[str, Path | None]
 
 
@@ -85,14 +96,16 @@ def _observed(
     pids = world.main_pids()
     pid, own_pid = pids.get(question.destination), pids.get(question.source)
     named, entry = False, None
-    if own_pid is not None and question.destination in pids:
+    if question.by_name and own_pid is not None and question.destination in pids:
         named, entry = facts.hosts_entry(own_pid, question.destination)
     address = entry or question.address
     throttled_us = facts.throttled_us(pid)
     points = [replace(capture_point(link), label=short_label(link)) for link in way]
     lacking: list[str] = []
     with ExitStack() as stack:
-        client = ProbeSocket(namespaces[question.source], question.protocol)
+        client = ProbeSocket(
+            namespaces[question.source], question.protocol, _ports(world, question)
+        )
         stack.callback(client.close)
         watch = None
         try:
@@ -112,22 +125,31 @@ def _observed(
         for ring in rings:
             ring.stop()
         time.sleep(2 * _RETIRE_MS / 1000)
-        seen = tuple(sighting for ring in rings for sighting in _sightings(ring, attempt.number))
+        sightings = [sighting for ring in rings for sighting in _sightings(ring)]
+        for ring in rings:
+            ring.count()
+            if ring.dropped:
+                lacking.append(f"{ring.label}: {counted(ring.dropped, 'packet')} too many to see")
         dropped = tuple(watch.read()) if watch else ()
         traced = [(name, each) for name, sock in traces.items() for each in nft_trace.read(sock)]
-    towards = dict.fromkeys(namespaces, address) | {
-        question.destination: _client_address(seen, attempt)
-    }
-    every = {name: facts.facts_of(name, path, towards[name]) for name, path in namespaces.items()}
+    # The destination's way back is to the client as it was seen there, after NAT.
+    last = {question.destination} - {question.source}
+    every = {n: facts.facts_of(n, path, address) for n, path in namespaces.items() if n not in last}
+    attempted = Attempted(
+        question.protocol,
+        attempt.number,
+        _server_ports(world, question),
+        frozenset(_addresses(every.values())),
+    )
+    seen = tuple(each for each in sightings if attempted.owns(each.headers))
+    for name in last & namespaces.keys():
+        every[name] = facts.facts_of(name, namespaces[name], _client_address(seen, attempt))
     inodes = {name: _inode(path) for name, path in namespaces.items()}
     drops = []
     for packet in dropped:
         head = headers.read(packet.packet)
-        where = next((n for n, inode in inodes.items() if inode == packet.namespace), _ELSEWHERE)
-        if head is None or not head.carries(attempt.number):
-            continue
-        # A ring makes its bridge promiscuous: the copies that only we look at end there.
-        if (packet.reason, where) != ("OTHERHOST", HOST):
+        where = next((n for n, inode in inodes.items() if inode == packet.namespace), ELSEWHERE)
+        if head is not None and attempted.owns(head) and not is_copy(packet.reason, where):
             known = every[where].links.values() if where in every else ()
             link = next((each.name for each in known if each.index == packet.device), "")
             drops.append(Drop(packet.reason, where, link, head))
@@ -135,6 +157,11 @@ def _observed(
         name: child.inside(name, path, lambda: run(["iptables-save"]).stdout)
         for name, path in namespaces.items()
     }
+    lacking += [
+        f"the rules that {name} applied: cannot be traced: its iptables is the legacy one"
+        for name, text in saved.items()
+        if is_legacy(text)
+    ]
     tables = {name: iptables.parse_save(text) for name, text in saved.items()}
     return Evidence(
         plan=world.plan,
@@ -143,7 +170,7 @@ def _observed(
         places=tuple(point.label for point in points),
         sightings=seen,
         drops=tuple(drops),
-        rules=tuple(_met(traced, namespaces, tables, attempt.number)),
+        rules=tuple(_met(traced, namespaces, tables, attempted)),
         namespaces=every,
         process=facts.process_facts(pid, throttled_us) if pid else None,
         hosts_entry=entry,
@@ -161,19 +188,20 @@ def _rings(points: list[CapturePoint]) -> Iterator[list[Ring]]:
         rings: list[Ring] = []
         for point in points:
             try:
-                rings += stack.enter_context(opened([point], _KEPT_BYTES, _RETIRE_MS))
+                share = MEMORY_BYTES // len(points)
+                rings += stack.enter_context(opened([point], _KEPT_BYTES, _RETIRE_MS, share))
             except (Missing, StepFailed):
                 continue
         yield rings
 
 
-def _sightings(ring: Ring, number: int) -> Iterator[SeenPacket]:
+def _sightings(ring: Ring) -> Iterator[SeenPacket]:
     found: list[SeenPacket] = []
 
     def take(memory: memoryview, count: int, at: int) -> None:
         for _, frame, _ in packets(memory, count, at):
             head = headers.read_frame(frame)
-            if head is not None and head.carries(number):
+            if head is not None:
                 found.append(SeenPacket(ring.label, head))
 
     ring.read(take)
@@ -190,24 +218,42 @@ def _met(
     traced: list[tuple[str, nft_trace.Traced]],
     namespaces: Namespaces,
     tables: Mapping[str, Mapping[str, tuple[str, ...]]],
-    number: int,
+    attempted: Attempted,
 ) -> Iterator[MetRule]:
-    """Give each traced rule the text that iptables-save has for its place in its chain."""
-    handles = {
-        name: child.inside(name, path, nft_trace.handles) for name, path in namespaces.items()
+    """Give what was traced of the attempt, with the rules' texts."""
+    handles = {  # a kernel without nf_tables has none, and no trace
+        name: child.inside(name, namespaces[name], nft_trace.handles) for name in dict(traced)
     }
     heads = {trace.packet: headers.read(trace.headers) for _, trace in traced if trace.headers}
     for where, trace in traced:
         head = heads.get(trace.packet)
-        if head is None or not head.carries(number):
-            continue
-        saved = tables[where].get(trace.table, ()) if trace.family == "ip" else ()
-        texts = [line for line in saved if line.startswith(f"-A {trace.chain} ")]
-        order = handles[where].get((trace.family, trace.table, trace.chain), [])
-        known = trace.handle in order and len(order) == len(texts)
-        rule = texts[order.index(trace.handle)] if known else ""
-        foreign = bool(trace.handle) and not known
-        yield MetRule(where, trace.table, trace.chain, rule, trace.verdict, head, foreign)
+        if head is not None and attempted.owns(head):
+            order = handles[where].get((trace.family, trace.table, trace.chain), [])
+            saved = tables[where].get(trace.table, ())
+            yield met_rule(where, trace, head, saved, order)
+
+
+def _ports(world: LocalWorld, question: Question) -> frozenset[int]:
+    """List the ports that servers have: the client's must be another one."""
+    return frozenset({question.port, *(replica.port for replica in world.plan.replicas)})
+
+
+def _server_ports(world: LocalWorld, question: Question) -> frozenset[int]:
+    """List the ports that the attempt's packets may have at the other end: before NAT, and after.
+
+    Only where NAT may act is there another one: this host's published ports.
+    """
+    if question.protocol == "ping":
+        return frozenset({0})
+    published = world.plan.published_ports
+    behind = {each.replica_port for each in published if each.port == question.port}
+    return frozenset({question.port, *behind})
+
+
+def _addresses(namespaces: Iterable[NamespaceState]) -> Iterator[str]:
+    for namespace in namespaces:
+        for link in namespace.links.values():
+            yield from (each.partition("/")[0] for each in link.addresses)
 
 
 def _inode(namespace: Path | None) -> int:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 _IPV4 = struct.Struct(">BxHxxxxBB2xII")  # version and size, length, TTL, protocol, addresses
 _PORTS = struct.Struct(">HH")
 _ETHERNET_BYTES = 14
+_ECHO_REPLY, _ECHO = 0, 8
 PROTOCOLS = {1: "ping", 6: "tcp", 17: "udp"}
 
 
@@ -18,18 +19,33 @@ class Headers:
 
     protocol: str
     source: str
-    source_port: int  # of a ping, its identifier
+    source_port: int  # of an echo request, its identifier
     destination: str
-    destination_port: int  # of a ping, its identifier
-
-    def carries(self, number: int) -> bool:
-        """Tell whether it is of the attempt that has this number."""
-        return number in {self.source_port, self.destination_port}
+    destination_port: int  # of an echo reply, its identifier
 
     def __str__(self) -> str:
         if self.protocol == "ping":
             return f"{self.source} > {self.destination}"
         return f"{self.source}:{self.source_port} > {self.destination}:{self.destination_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What tells the packets of one attempt from others, which may have the same number."""
+
+    protocol: str
+    number: int  # the client's port, or its pings' identifier
+    ports: frozenset[int]  # the server's, before and after NAT; 0 of a ping
+    clients: frozenset[str]  # the client's possible addresses, before and after NAT
+
+    def owns(self, head: Headers) -> bool:
+        """Tell whether a packet is a request of the attempt, or an answer to it."""
+        request = head.source, head.source_port, head.destination_port
+        answer = head.destination, head.destination_port, head.source_port
+        return head.protocol == self.protocol and any(
+            client in self.clients and number == self.number and port in self.ports
+            for client, number, port in (request, answer)
+        )
 
 
 def read(packet: bytes) -> Headers | None:
@@ -42,7 +58,10 @@ def read(packet: bytes) -> Headers | None:
         return None
     source_port, destination_port = _PORTS.unpack_from(packet, start)
     if protocol == "ping":
-        source_port = destination_port = _PORTS.unpack_from(packet, start + 4)[0]
+        kind, identifier = packet[start], _PORTS.unpack_from(packet, start + 4)[0]
+        if kind not in {_ECHO, _ECHO_REPLY}:
+            return None
+        source_port, destination_port = (identifier, 0) if kind == _ECHO else (0, identifier)
     ends = str(IPv4Address(source)), str(IPv4Address(destination))
     return Headers(protocol, ends[0], source_port, ends[1], destination_port)
 
