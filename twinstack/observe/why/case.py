@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface
@@ -68,9 +68,16 @@ class Case:
 
     @cached_property
     def near(self) -> End | None:
-        """Give the source's end, on the destination's segment where it has a link there."""
-        segment = self.far.segment.name if self.far else ""
-        return self._end(self.evidence.question.source, "", segment)
+        """Give the source's end: on the destination's segment, else on that of its gateway."""
+        world, route = self.evidence.question.world, self.evidence.source.route
+        segments = [self.far.segment] if self.far else []
+        if route and route.gateway:
+            segments += [
+                segment
+                for segment in self.evidence.plan.segments
+                if str(segment.gateway_in(world)) == route.gateway
+            ]
+        return self._end(self.evidence.question.source, "", [each.name for each in segments])
 
     @property
     def routed(self) -> bool:
@@ -95,16 +102,24 @@ class Case:
         return SOURCE
 
     @property
-    def answered_on_the_way(self) -> bool:
-        """Tell whether the destination sent anything back."""
-        far = self.far
-        place = f"{far.name}/{far.link}" if far else ""
-        return any(sighting.place == place for sighting in self.evidence.replies())
+    def proxied(self) -> bool:
+        """Tell whether docker-proxy takes the connection, and begins another one."""
+        question = self.evidence.question
+        local = question.published and question.address.startswith("127.")
+        return local and question.world == "docker"
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the destination itself answered, be it with a refusal."""
+        came = self.evidence.attempt.outcome in {"answered", "connected", "open", "refused"}
+        return came and (self.far is None or self.furthest == FAR_INSIDE)
 
     @cached_property
     def declared(self) -> str:
         """Give the sentence of the flow or egress that permits the attempt; "" for none."""
         question = self.evidence.question
+        if question.destination == HOST:
+            return ""
         plan = self.evidence.plan
         services = {replica.name: replica.service for replica in plan.replicas}
         sources = {services.get(question.source, question.source)}
@@ -136,16 +151,16 @@ class Case:
                 return rule
         return None
 
-    def _end(self, name: str, address: str, segment: str = "") -> End | None:
+    def _end(self, name: str, address: str, segments: Sequence[str] = ()) -> End | None:
+        """Give a replica's end by an address, or on the first of the segments that it is on."""
         evidence = self.evidence
         world, plan = evidence.question.world, evidence.plan
         replica = next((each for each in plan.replicas if each.name == name), None)
         if replica is None or name not in evidence.namespaces:
             return None
         own = addresses(replica, world)
-        chosen = next(
-            ((s, a) for s, a in own if address == str(a) or (segment and s == segment)), own[0]
-        )
+        there = {str(a): (s, a) for s, a in own} | {s: (s, a) for s, a in own}
+        chosen = next((there[each] for each in (address, *segments) if each in there), own[0])
         found, host = evidence.namespaces[name], evidence.host
         if world == "net":
             inside, host_link = found.links.get(replica.link), replica.host_link
@@ -155,16 +170,16 @@ class Case:
             link = inside.name if inside else "eth0"
             peers = (each.name for each in host.links.values() if inside and _pair(inside, each))
             host_link = next(peers, "")
-        there = plan.segment(chosen[0])
+        segment = plan.segment(chosen[0])
         return End(
             name,
-            there,
+            segment,
             str(chosen[1]),
             link,
             inside,
             host_link,
             host.links.get(host_link),
-            host.links.get(there.bridge_in(world)),
+            host.links.get(segment.bridge_in(world)),
         )
 
 

@@ -7,6 +7,7 @@ from twinstack.model.plan import HOST
 from twinstack.observe.why import causes_near as near
 from twinstack.observe.why.case import FAR_HOST_END, FAR_INSIDE, Case, Cause, FailureCause
 from twinstack.observe.why.rules import is_ours, removal, shown
+from twinstack.policy.permissions import addresses
 
 #: Below this share of a limit nothing is short.
 _SHORT = 0.98
@@ -106,11 +107,19 @@ def stopped(case: Case) -> FailureCause | None:
 def not_listening(case: Case) -> FailureCause | None:
     """Find that nothing listens on the port, or only on another address."""
     question, far = case.evidence.question, case.evidence.destination
-    if far is None or case.evidence.attempt.outcome != "refused" or question.protocol != "tcp":
+    ends = {"refused", "connected"} if case.proxied else {"refused"}
+    if far is None or case.evidence.attempt.outcome not in ends or question.protocol == "ping":
         return None
     if case.far is not None and case.furthest < FAR_INSIDE and not question.published:
         return None
     wanted, address = _port(case), case.far.address if case.far else question.address
+    if question.protocol == "udp":
+        return FailureCause(
+            "not-listening",
+            question.destination,
+            f"nothing in {question.destination} listens on UDP port {wanted}",
+            f"look with: {near.place(case, question.destination)}ss -lun",
+        )
     there = [each for each in far.listeners if each.local_port == wanted]
     if any(_accepts(each, address) for each in there):
         return None
@@ -142,7 +151,8 @@ def not_listening(case: Case) -> FailureCause | None:
 def queue_full(case: Case) -> FailureCause | None:
     """Find a listener whose connections nobody accepts."""
     far = case.evidence.destination
-    if far is None or case.evidence.attempt.outcome not in {"silent", "connected"}:
+    waited = case.evidence.attempt.outcome in {"silent", "connected"}
+    if far is None or not waited or case.evidence.question.protocol != "tcp":
         return None
     for each in far.listeners:
         if each.local_port == _port(case) and each.recv_q > each.send_q > 0:
@@ -187,7 +197,7 @@ def short_of(case: Case) -> FailureCause | None:
             f" {case.evidence.attempt.took_s:.1f} s",
             remedy,
         )
-    if process.oom_kills:
+    if process.oom_kills and case.evidence.attempt.outcome == "connected":
         return FailureCause(
             "memory",
             name,
@@ -201,9 +211,16 @@ def short_of(case: Case) -> FailureCause | None:
 def unwell(case: Case) -> FailureCause | None:
     """Find a service that answers, and says itself that it cannot serve."""
     attempt, name = case.evidence.attempt, case.evidence.question.destination
+    said = " ".join(attempt.said.split())[:160]
+    if not case.evidence.speaks_as_asked:
+        return FailureCause(
+            "not-http",
+            name,
+            f"somebody answers on {name}'s port {_port(case)}, but not by HTTP: {said}",
+            f"{case.restart(name)} (its log: invoke {case.evidence.question.world}.logs {name})",
+        )
     if attempt.status < 500:
         return None
-    said = " ".join(attempt.said.split())[:160]
     return FailureCause(
         "unwell",
         name,
@@ -221,15 +238,15 @@ def too_large(case: Case) -> FailureCause | None:
     links = {end.host_link: end.outside for end in ends}
     links |= {end.bridge.name: end.bridge for end in ends if end.bridge}
     mtus = {name: link.mtu for name, link in links.items() if link}
-    mtus |= {f"{end.name}/{end.link}": end.inside.mtu for end in ends if end.inside}
-    plan = case.evidence.plan
-    narrow = [name for name, mtu in mtus.items() if mtu < plan.mtu]
+    # TCP's ends know their own links' MTU, and tell each other; what is between them shows none.
+    widest = max([*mtus.values(), *(end.inside.mtu for end in ends if end.inside)], default=0)
+    narrow = [name for name, mtu in mtus.items() if mtu < widest]
     if not narrow or (case.drop() is None and case.evidence.attempt.outcome == "silent"):
         return None
     return FailureCause(
         "mtu",
         narrow[0],
-        f"{narrow[0]} carries packets of {mtus[narrow[0]]} bytes at most, the others {plan.mtu}:"
+        f"{narrow[0]} carries packets of {mtus[narrow[0]]} bytes at most, the others {widest}:"
         " small packets pass, full ones are lost",
         case.net_up,
     )
@@ -247,9 +264,11 @@ def no_way_back(case: Case) -> FailureCause | None:
             f"{far.name} cannot send its answer: it has no route to the client",
             case.net_up,
         )
-    route = namespace.route
-    expected = str(far.segment.gateway_in(case.evidence.question.world))
-    if case.routed and route and route.gateway not in {None, expected}:
+    route, world = namespace.route, case.evidence.question.world
+    expected = str(far.segment.gateway_in(world))
+    own = addresses(case.evidence.plan.replica(far.name), world)  # a container may have several
+    gateways = {str(case.evidence.plan.segment(name).gateway_in(world)) for name, _ in own}
+    if case.routed and route and route.gateway not in {None, *gateways}:
         return FailureCause(
             "wrong-way-back",
             far.name,
@@ -260,7 +279,11 @@ def no_way_back(case: Case) -> FailureCause | None:
 
 
 def answer_denied(case: Case) -> FailureCause | None:
-    """Find a rule of the host's that drops the answer."""
+    """Find a rule that drops the answer: the host's, or the source's own."""
+    source, world = case.evidence.question.source, case.evidence.question.world
+    if source != HOST and (rule := case.denied_by(source, replies=True)):
+        what = f"a rule inside {source} drops the answer: {shown(rule)}"
+        return FailureCause("source-rule", source, what, removal(rule, world), rule.rule)
     rule = case.denied_by(HOST, replies=True)
     if rule is None:
         return None
@@ -268,9 +291,7 @@ def answer_denied(case: Case) -> FailureCause | None:
         "answer-denied",
         HOST,
         f"the answer is dropped on this host: {shown(rule)}",
-        case.net_up
-        if is_ours(rule, case.evidence.plan)
-        else removal(rule, case.evidence.question.world),
+        case.net_up if is_ours(rule, case.evidence.plan) else removal(rule, world),
         rule.rule,
     )
 
@@ -294,12 +315,13 @@ def queueing(case: Case) -> FailureCause | None:
     drop = case.drop("QDISC_DROP", "QDISC_OVERLIMIT", "QDISC_CONGESTED", "TC_EGRESS", "TC_INGRESS")
     if drop is None:
         return None
-    what = drop.reason.replace("_", " ").lower()
+    what, enter = drop.reason.replace("_", " ").lower(), near.place(case, drop.where)
     return FailureCause(
         "queueing",
         drop.link or drop.where,
         f"traffic control (tc) on {drop.link} in {drop.where} drops it: {what}",
-        f"tc qdisc del dev {drop.link} root (look with: tc -s qdisc show dev {drop.link})",
+        f"{enter}tc qdisc del dev {drop.link} root (look with: {enter}tc -s qdisc show dev"
+        f" {drop.link})",
     )
 
 

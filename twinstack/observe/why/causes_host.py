@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from twinstack.linux.iptables import followed, target
-from twinstack.model.plan import HOST
-from twinstack.observe.why.case import BRIDGE, FAR_BRIDGE, Case, Cause, FailureCause
-from twinstack.observe.why.rules import comment, is_ours, removal, shown
+from twinstack.model.plan import HOST, OUTSIDE
+from twinstack.observe.why.case import BRIDGE, FAR_BRIDGE, SOURCE, Case, Cause, FailureCause
+from twinstack.observe.why.rules import is_ours, purpose, removal, shown
+from twinstack.policy import outside
 from twinstack.policy.permissions import addresses
 
 
@@ -35,11 +36,11 @@ def denied(case: Case) -> FailureCause | None:
     if rule is None:
         return None
     question, plan = case.evidence.question, case.evidence.plan
-    if is_ours(rule, plan) and "fault" in comment(rule.rule):
+    if purpose(rule.rule, plan).startswith("fault "):
         return FailureCause(
             "fault", HOST, f"a fault of invoke chaos drops it: {shown(rule)}", "end the chaos run"
         )
-    if is_ours(rule, plan) and not case.declared:
+    if is_ours(rule, plan) and (not case.declared or _stays_here(case)):
         return FailureCause(
             "no-flow",
             HOST,
@@ -50,7 +51,7 @@ def denied(case: Case) -> FailureCause | None:
             rule.rule,
         )
     if is_ours(rule, plan):
-        if "too many" in _leading(case):
+        if any(words.startswith("too many") for words in _leading(case)):
             return FailureCause(
                 "edge-limit",
                 HOST,
@@ -76,17 +77,19 @@ def denied(case: Case) -> FailureCause | None:
 
 def forwarding_off(case: Case) -> FailureCause | None:
     """Find a host, or a link of it, that does not forward."""
-    if not case.routed or case.near is None or case.furthest >= FAR_BRIDGE:
+    if not case.routed or case.furthest >= FAR_BRIDGE:
         return None
-    sysctls = case.evidence.host.sysctls
-    bridge = case.near.segment.bridge_in(case.evidence.question.world)
-    if sysctls.get(f"forwarding.{bridge}", 1) == 0 and case.evidence.question.destination != HOST:
+    question, sysctls = case.evidence.question, case.evidence.host.sysctls
+    link = case.near.segment.bridge_in(question.world) if case.near else ""
+    if question.source == OUTSIDE:
+        link = outside.LINK
+    if sysctls.get(f"forwarding.{link}", 1) == 0 and question.destination != HOST:
         every = sysctls.get("ip_forward") == 0
-        key = "net.ipv4.ip_forward" if every else f"net.ipv4.conf.{bridge}.forwarding"
+        key = "net.ipv4.ip_forward" if every else f"net.ipv4.conf.{link}.forwarding"
         return FailureCause(
             "forwarding-off",
             HOST,
-            f"this host does not forward packets from {bridge}: {key} is 0",
+            f"this host does not forward packets from {link}: {key} is 0",
             f"sysctl -w {key}=1",
         )
     return None
@@ -150,6 +153,15 @@ def not_published(case: Case) -> FailureCause | None:
     question, attempt = case.evidence.question, case.evidence.attempt
     if not question.published or attempt.outcome == "answered":
         return None
+    taken = any(each.local_port == question.port for each in case.evidence.host.listeners)
+    if case.proxied and attempt.outcome == "refused" and not taken and case.furthest == SOURCE:
+        return FailureCause(
+            "not-published",
+            HOST,
+            f"nothing on this host listens on port {question.port}: docker-proxy should, for"
+            f" {question.destination}",
+            case.restart(question.destination),
+        )
     port, hook = f"--dport {question.port} ", "OUTPUT" if question.source == HOST else "PREROUTING"
     lines = case.evidence.saved_rules.get("nat", ())
     rules = [line for line in followed(lines, hook) if port in line and target(line) == "DNAT"]
@@ -212,6 +224,8 @@ def _declaration(case: Case) -> str:
     source, destination = service.get(question.source), service.get(question.destination)
     if question.protocol == "ping" or (destination is None and question.destination == HOST):
         return "no declaration permits it"
+    if _stays_here(case):
+        return "no declaration permits it: egress leads out of this host only"
     if destination is None:
         words = f"egress of {source}: {question.protocol} port {question.port}"
     else:
@@ -225,9 +239,16 @@ def _own_port(case: Case) -> int:
     return case.evidence.plan.replica(question.destination).port if not question.published else 0
 
 
-def _leading(case: Case) -> str:
+def _leading(case: Case) -> list[str]:
     """Give the comments of our rules that led to the last one."""
-    return " ".join(comment(rule.rule) for rule in case.evidence.rules if rule.where == HOST)
+    rules = (rule.rule for rule in case.evidence.rules if rule.where == HOST)
+    return [purpose(rule, case.evidence.plan) for rule in rules]
+
+
+def _stays_here(case: Case) -> bool:
+    """Tell whether an address that is no replica's is behind one of this host's own bridges."""
+    inner = {"not out", "between services"}
+    return not case.evidence.question.destination and not inner.isdisjoint(_leading(case))
 
 
 #: In the order in which they are looked for.

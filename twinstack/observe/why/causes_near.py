@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
 
+from twinstack.model.plan import HOST, OUTSIDE
 from twinstack.observe.why.case import (
     BRIDGE,
     FAR_HOST_END,
@@ -14,15 +15,22 @@ from twinstack.observe.why.case import (
     End,
     FailureCause,
 )
+from twinstack.observe.why.evidence import ELSEWHERE
 from twinstack.observe.why.rules import removal
 
 _ROUTE_KINDS = {"EHOSTUNREACH": "unreachable", "EACCES": "prohibit", "EINVAL": "blackhole"}
 
 
+def place(case: Case, where: str) -> str:
+    """Give the words before a command that runs it in a namespace."""
+    outer = where in {HOST, OUTSIDE, ELSEWHERE}
+    return "" if outer else f"invoke {case.evidence.question.world}.exec {where} -- "
+
+
 def name_unknown(case: Case) -> FailureCause | None:
     """Find a name that the source cannot resolve."""
     evidence = case.evidence
-    if not evidence.named or evidence.hosts_entry is not None:
+    if not evidence.misnamed or evidence.hosts_entry is not None:
         return None
     question = evidence.question
     return FailureCause(
@@ -36,7 +44,7 @@ def name_unknown(case: Case) -> FailureCause | None:
 def name_wrong(case: Case) -> FailureCause | None:
     """Find a name that the source resolves to another address."""
     evidence, question = case.evidence, case.evidence.question
-    if not evidence.hosts_entry or evidence.hosts_entry == question.address:
+    if not evidence.misnamed or evidence.hosts_entry is None:
         return None
     return FailureCause(
         "name-wrong",
@@ -60,7 +68,7 @@ def link_down(case: Case) -> FailureCause | None:
 def address_missing(case: Case) -> FailureCause | None:
     """Find a source without the address that the plan gives it."""
     near = case.near
-    if near is None or near.has_address:
+    if near is None or near.has_address or case.reached:
         return None
     held = ", ".join(sorted(near.inside.addresses)) if near.inside else ""
     return FailureCause(
@@ -84,14 +92,14 @@ def no_route(case: Case) -> FailureCause | None:
         f"route-{kind}" if kind else "no-route",
         question.source,
         f"{question.source} cannot send to {to}: {what} in its namespace",
-        f'{case.net_up}; look with "invoke {question.world}.exec {question.source} -- ip route"',
+        f'{case.net_up}; look with "{place(case, question.source)}ip route"',
     )
 
 
 def wrong_route(case: Case) -> FailureCause | None:
     """Find a route that leads elsewhere: another gateway, another link."""
     near, route = case.near, case.evidence.source.route
-    if near is None or route is None:
+    if near is None or route is None or case.reached:
         return None
     if case.far is None and case.evidence.question.destination:  # the host, or one that is gone
         return None
@@ -150,6 +158,8 @@ def wrong_neighbour(case: Case) -> FailureCause | None:
 
 def arp_off(case: Case) -> FailureCause | None:
     """Find an end that takes no part in ARP."""
+    if case.reached:
+        return None
     for end in (case.near, case.far):
         if end and end.inside and not end.inside.arp:
             return FailureCause(

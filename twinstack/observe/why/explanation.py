@@ -15,6 +15,13 @@ from twinstack.observe.why.evidence import Evidence, MetRule
 
 #: A cause is looked for from the source on; the kernel's own reason, where nothing else is found.
 CAUSES = (*causes_near.CAUSES, *causes_host.CAUSES, *causes_far.CAUSES)
+#: Those of a service that answers: the network has done its part.
+ANSWERED = (
+    causes_near.name_unknown,
+    causes_near.name_wrong,
+    causes_far.short_of,
+    causes_far.unwell,
+)
 _UNKNOWN = "unknown"
 #: The hooks at which the filter table judges, and NAT rewrites.
 _SHOWN_TABLES = ("filter", "nat", "raw", "mangle")
@@ -108,15 +115,16 @@ def explain(evidence: Evidence) -> Explanation:
 
 
 def _passes(evidence: Evidence) -> bool:
-    attempt, question = evidence.attempt, evidence.question
-    if evidence.named and evidence.hosts_entry != question.address:
+    attempt = evidence.attempt
+    if evidence.misnamed or not evidence.speaks_as_asked:
         return False
     return attempt.outcome in {"answered", "open"} and attempt.status < 500
 
 
 def _cause(case: Case) -> FailureCause:
     """Give the first cause that the evidence shows."""
-    return next((found for look in CAUSES if (found := look(case))), None) or _unexplained(case)
+    causes = ANSWERED if case.evidence.attempt.outcome == "answered" else CAUSES
+    return next((found for look in causes if (found := look(case))), None) or _unexplained(case)
 
 
 def _success(case: Case) -> str:
@@ -138,6 +146,14 @@ def _unexplained(case: Case) -> FailureCause:
             far.name,
             f"the datagram reached {far.name}; nobody answered it, and nobody has to",
             "ask the service's log",
+        )
+    if attempt.outcome == "connected" and case.proxied:
+        return FailureCause(
+            "no-answer",
+            question.destination,
+            "docker-proxy accepts the connection, and none of its own to"
+            f" {question.destination} is followed here; no answer came",
+            f"ask on from there: invoke why host {question.destination} --world docker",
         )
     if attempt.outcome == "connected":
         return FailureCause(

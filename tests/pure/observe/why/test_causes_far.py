@@ -10,12 +10,15 @@ from tests.support.why_evidence import (
     DESTINATION,
     MUTE,
     PLACES,
+    PLAN,
     PROCESS,
     REFUSED,
     REQUEST,
     SILENT,
     found,
+    link,
     listener,
+    namespace,
     seen_until,
     sound,
     with_destination,
@@ -23,6 +26,7 @@ from tests.support.why_evidence import (
 from twinstack.linux.neigh import Neighbour
 from twinstack.observe.why.evidence import Drop, ProcessFacts
 from twinstack.observe.why.explanation import explain
+from twinstack.observe.why.question import parse
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,62 @@ def test_an_unanswered_arp_request_is_named():
         evidence, sightings=(), namespaces={**evidence.namespaces, "order-service": source}
     )
     assert found(without).cause == "no-neighbour"
+
+
+def test_processes_that_were_killed_once_explain_no_answer_of_today():
+    evidence = replace(sound(status=503, said="no database"), process=replace(PROCESS, oom_kills=1))
+    assert found(evidence).cause == "unwell"
+
+
+def test_links_that_are_all_equally_narrow_lose_nothing():
+    evidence = sound(**MUTE)
+    namespaces = {
+        name: replace(each, links={n: replace(link, mtu=1450) for n, link in each.links.items()})
+        for name, each in evidence.namespaces.items()
+    }
+    assert found(replace(evidence, namespaces=namespaces)).cause == "no-answer"
+
+
+def test_a_link_that_takes_no_part_in_arp_is_no_cause_once_it_answered():
+    evidence = with_destination(sound(**REFUSED), listeners=())
+    links = evidence.namespaces[DESTINATION].links
+    silent = {"eth0": replace(links["eth0"], arp=False)}
+    assert found(with_destination(evidence, links=silent)).cause == "not-listening"
+
+
+def test_a_datagram_that_nobody_listens_for_is_told_from_a_lost_one():
+    question = replace(sound().question, protocol="udp")
+    evidence = replace(sound(**REFUSED), question=question)
+    result = found(evidence)
+    assert result.cause == "not-listening"
+    assert "UDP port 5432" in result.sentence
+
+
+def test_what_docker_proxy_accepted_says_nothing_of_the_container():
+    question = parse(PLAN, "docker", "host", "localhost:3000", "tcp")
+    evidence = replace(sound(**MUTE), question=question, sightings=(), named=False)
+    there = namespace(link("eth0", 2, addresses=frozenset({"172.30.0.20/24"})))
+    namespaces = {"host": evidence.host, "api-gateway": there}
+    dnat = "-A OUTPUT -p tcp --dport 3000 -j DNAT --to-destination 172.30.0.20:3000"
+    evidence = replace(
+        evidence, namespaces=namespaces, saved_rules={"nat": (":OUTPUT ACCEPT", dnat)}
+    )
+    assert found(evidence).cause == "not-listening"
+    listens = replace(there, listeners=(listener("0.0.0.0", 3000),))
+    result = found(replace(evidence, namespaces={**namespaces, "api-gateway": listens}))
+    assert result.cause == "no-answer"
+    assert "docker-proxy" in result.sentence
+    assert "invoke why host api-gateway --world docker" in result.remedy
+
+
+def test_an_answer_that_is_no_http_does_not_pass_where_http_is_spoken():
+    question = parse(PLAN, "net", "order-service", "service-registry", "tcp")
+    entry = question.address
+    evidence = replace(sound(said="-ERR what?"), question=question, hosts_entry=entry)
+    assert found(evidence).cause == "not-http"
+
+
+def test_the_remedy_of_a_queue_runs_where_the_queue_is():
+    drop = Drop("QDISC_DROP", DESTINATION, "eth0", REQUEST)
+    remedy = found(replace(sound(**SILENT), drops=(drop,))).remedy
+    assert remedy.startswith("invoke net.exec postgres-db -- tc qdisc del dev eth0 root")
