@@ -55,7 +55,7 @@ def check_transitions(context: Context) -> None:
 
 @task()
 def check_why(context: Context) -> None:
-    """Plant causes of failure in both worlds: why names each first, and leaves nothing."""
+    """Plant causes of failure in both worlds: why names each first, and leaves nothing behind."""
     _run(context, "why", "why", "docker_why")
 
 
@@ -164,7 +164,7 @@ def check_dashboard(context: Context, pictures: bool = False) -> None:
 
 @task()
 def check_engines(context: Context, json: bool = False) -> None:
-    """Take both worlds up, to work and away with two Docker engines and on the next Debian."""
+    """Bring both worlds up, use and remove them, with two Docker engines and on the next Debian."""
     from bench.engine.store import Outcome
     from front import tried
     from front.bench import present

@@ -20,7 +20,7 @@ from twinstack.world import require_root
         "destination": "a service or replica, host, localhost or an address; :PORT where it is not"
         " the service's own",
         "protocol": "tcp, udp or ping",
-        "svg": "also draw the way to this file",
+        "svg": "also write a picture of its hops to this file",
     },
 )
 def why(
@@ -32,7 +32,7 @@ def why(
     svg: str = "",
     json: bool = False,
 ) -> None:
-    """Try one connection and say why it passes or not: its way, the rules, the cause, the mend."""
+    """Try one connection and say why it passes or not: its hops, the rules, the cause, the fix."""
     from twinstack.observe.why import explanation
     from twinstack.observe.why.gather import gather
     from twinstack.observe.why.picture import picture

@@ -12,16 +12,16 @@ _SEEN = {True: "yes", False: "no", None: ""}
 
 
 def text(answer: Explanation) -> str:
-    """Write the verdict first, then the way, the rules, and what else was seen."""
+    """Write the verdict first, then the hops, the rules, and what else was seen."""
     verdict = "passes" if answer.passes else "does not pass"
     lines = [
         f"{answer.source} to {answer.destination} in the {answer.world} world: {verdict}",
         *_wrapped(answer.sentence, "  "),
     ]
     if answer.remedy:
-        lines += _wrapped(f"mend it: {answer.remedy}", "  ")
+        lines += _wrapped(f"fix: {answer.remedy}", "  ")
     places = max(len(hop.place) for hop in answer.hops)
-    lines += ["", f"  {'way':<{places}}  request  answer"]
+    lines += ["", f"  {'hop':<{places}}  request  answer"]
     for hop in answer.hops:
         lines += _hop(hop, places)
     lines += _part("Rules that decided", map(_rule, answer.rules))

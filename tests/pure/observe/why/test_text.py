@@ -22,4 +22,4 @@ def test_the_verdict_is_first_and_the_place_where_it_stops_is_marked():
     lines = text(explain(with_destination(sound(**REFUSED), listeners=()))).splitlines()
     assert lines[0] == "order-service to postgres-db in the net world: does not pass"
     assert [line for line in lines if line.startswith("X ")] == ["X postgres-db (process)"]
-    assert any(line.startswith("  mend it: invoke net.restart postgres-db") for line in lines)
+    assert any(line.startswith("  fix: invoke net.restart postgres-db") for line in lines)
