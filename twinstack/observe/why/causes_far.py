@@ -8,6 +8,7 @@ from twinstack.observe.why import causes_near as near
 from twinstack.observe.why.case import FAR_HOST_END, FAR_INSIDE, Case, Cause, FailureCause
 from twinstack.observe.why.rules import is_ours, removal, shown
 from twinstack.policy.permissions import addresses
+from twinstack.printable import visible
 
 #: Below this share of a limit nothing is short.
 _SHORT = 0.98
@@ -211,7 +212,7 @@ def short_of(case: Case) -> FailureCause | None:
 def unwell(case: Case) -> FailureCause | None:
     """Find a service that answers, and says itself that it cannot serve."""
     attempt, name = case.evidence.attempt, case.evidence.question.destination
-    said = " ".join(attempt.said.split())[:160]
+    said = visible(" ".join(attempt.said.split()))[:160]
     if not case.evidence.speaks_as_asked:
         return FailureCause(
             "not-http",

@@ -91,9 +91,11 @@ def throttled_us(pid: int | None) -> int:
 
 
 def process_facts(pid: int, throttled_before_us: int) -> ProcessFacts | None:
-    """Read a process and its cgroup; None when it is gone."""
+    """Read a process and its cgroup; None when it is gone, or only waits to be collected."""
     try:
         group, state = ControlGroup.of(pid), procfs.stat(pid).state
+        if state in "ZX":
+            return None
         files = len(os.listdir(f"/proc/{pid}/fd"))
         limits = Path(f"/proc/{pid}/limits").read_text()
     except OSError:

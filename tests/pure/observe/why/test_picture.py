@@ -25,3 +25,9 @@ def test_what_was_not_reached_is_no_passed_place():
     drawn = marks(picture([explain(seen_until(sound(**SILENT), "ve-order"))]))
     assert drawn[:3] == ["passed"] * 3
     assert "passed" not in drawn[3:]
+
+
+def test_what_a_service_says_cannot_break_the_picture():
+    said = "\x1b[31m\x00 <b>no database"
+    drawn = picture([explain(sound(status=503, said=said))])
+    assert "no database" in "".join(ET.fromstring(drawn).itertext())
