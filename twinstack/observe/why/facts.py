@@ -121,11 +121,17 @@ def hosts_entry(pid: int, name: str) -> tuple[bool, str | None]:
         text = Path(f"/proc/{pid}/root/etc/hosts").read_text(errors="replace")
     except OSError:
         return False, None
+    return True, read_hosts(text, name)
+
+
+def read_hosts(text: str, name: str) -> str | None:
+    """Give the first IPv4 address that the text of /etc/hosts has for a name; None: nothing."""
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if name in words[1:]:
-            return True, words[0]
-    return True, None
+            with suppress(ValueError):  # IPv6, or no address: a resolver passes over it
+                return str(IPv4Address(words[0]))
+    return None
 
 
 def _is_frozen(group: ControlGroup) -> bool:

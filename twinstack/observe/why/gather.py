@@ -8,7 +8,7 @@ answer says so and rests on the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -138,8 +138,9 @@ def _observed(
     attempted = Attempted(
         question.protocol,
         attempt.number,
+        frozenset(_addresses(every[question.source])),
+        frozenset(_addresses(every[HOST]) if HOST in every else ()),
         _server_ports(world, question),
-        frozenset(_addresses(every.values())),
     )
     seen = tuple(each for each in sightings if attempted.owns(each.headers))
     for name in last & namespaces.keys():
@@ -224,9 +225,11 @@ def _met(
     handles = {  # a kernel without nf_tables has none, and no trace
         name: child.inside(name, namespaces[name], nft_trace.handles) for name in dict(traced)
     }
-    heads = {trace.packet: headers.read(trace.headers) for _, trace in traced if trace.headers}
+    heads: dict[tuple[str, int], headers.Headers | None] = {}
     for where, trace in traced:
-        head = heads.get(trace.packet)
+        if trace.headers:  # with the first rule of each hook: NAT may have changed them
+            heads[where, trace.packet] = headers.read(trace.headers)
+        head = heads.get((where, trace.packet))
         if head is not None and attempted.owns(head):
             order = handles[where].get((trace.family, trace.table, trace.chain), [])
             saved = tables[where].get(trace.table, ())
@@ -250,10 +253,9 @@ def _server_ports(world: LocalWorld, question: Question) -> frozenset[int]:
     return frozenset({question.port, *behind})
 
 
-def _addresses(namespaces: Iterable[NamespaceState]) -> Iterator[str]:
-    for namespace in namespaces:
-        for link in namespace.links.values():
-            yield from (each.partition("/")[0] for each in link.addresses)
+def _addresses(namespace: NamespaceState) -> Iterator[str]:
+    for link in namespace.links.values():
+        yield from (each.partition("/")[0] for each in link.addresses)
 
 
 def _inode(namespace: Path | None) -> int:

@@ -35,15 +35,17 @@ class Attempted:
 
     protocol: str
     number: int  # the client's port, or its pings' identifier
+    clients: frozenset[str]  # addresses of the client's namespace: the number is its own there
+    translated: frozenset[str]  # addresses that it may have after NAT: others are there too
     ports: frozenset[int]  # the server's, before and after NAT; 0 of a ping
-    clients: frozenset[str]  # the client's possible addresses, before and after NAT
 
     def owns(self, head: Headers) -> bool:
         """Tell whether a packet is a request of the attempt, or an answer to it."""
         request = head.source, head.source_port, head.destination_port
         answer = head.destination, head.destination_port, head.source_port
         return head.protocol == self.protocol and any(
-            client in self.clients and number == self.number and port in self.ports
+            number == self.number
+            and (client in self.clients or (client in self.translated and port in self.ports))
             for client, number, port in (request, answer)
         )
 

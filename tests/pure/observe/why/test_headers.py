@@ -34,13 +34,17 @@ def test_a_ping_has_its_identifier_where_the_client_is():
     assert str(request) == "10.0.0.40 > 10.0.0.60"
 
 
-ATTEMPT = headers.Attempted("tcp", 40_000, frozenset({5432}), frozenset({"10.0.0.40"}))
+ATTEMPT = headers.Attempted(
+    "tcp", 40_000, frozenset({"10.0.0.40"}), frozenset({"10.0.0.1"}), frozenset({5432})
+)
 REQUEST = headers.Headers("tcp", "10.0.0.40", 40_000, "10.0.0.60", 5432)
 
 
 def test_a_packet_of_the_attempt_has_its_client_number_and_port():
     assert ATTEMPT.owns(REQUEST)
     assert ATTEMPT.owns(headers.Headers("tcp", "10.0.0.60", 5432, "10.0.0.40", 40_000))
+    assert ATTEMPT.owns(replace(REQUEST, source="10.0.0.1"))  # after MASQUERADE
+    assert ATTEMPT.owns(replace(REQUEST, destination_port=9999))  # after somebody's REDIRECT
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_a_packet_of_the_attempt_has_its_client_number_and_port():
         replace(REQUEST, source_port=40_001),
         replace(REQUEST, protocol="udp"),
         replace(REQUEST, source="10.0.0.30"),  # another client with the same number
-        replace(REQUEST, destination_port=6379),  # another connection of the same namespace
+        replace(REQUEST, source="10.0.0.1", destination_port=6379),  # one of this host's own
         headers.Headers("tcp", "10.0.0.60", 40_000, "10.0.0.40", 5432),
     ],
 )
