@@ -114,11 +114,18 @@ class Case:
         came = self.evidence.attempt.outcome in {"answered", "connected", "open", "refused"}
         return came and (self.far is None or self.furthest == FAR_INSIDE)
 
+    @property
+    def direct(self) -> bool:
+        """Tell whether another machine asks a container itself, by no published port."""
+        question = self.evidence.question
+        outer = question.source == OUTSIDE and not question.published
+        return outer and question.world == "docker"
+
     @cached_property
     def declared(self) -> str:
         """Give the sentence of the flow or egress that permits the attempt; "" for none."""
         question = self.evidence.question
-        if question.destination == HOST:
+        if question.destination == HOST or self.direct:
             return ""
         plan = self.evidence.plan
         services = {replica.name: replica.service for replica in plan.replicas}

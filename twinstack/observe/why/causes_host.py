@@ -40,6 +40,15 @@ def denied(case: Case) -> FailureCause | None:
         return FailureCause(
             "fault", HOST, f"a fault of invoke chaos drops it: {shown(rule)}", "end the chaos run"
         )
+    if is_ours(rule, plan) and case.direct and question.destination != HOST:
+        return FailureCause(
+            "no-flow",
+            HOST,
+            "the policy denies it: from other machines a container is reached by a published port"
+            " only",
+            f"ask by that port: invoke why {OUTSIDE} {question.destination} --world docker",
+            rule.rule,
+        )
     if is_ours(rule, plan) and (not case.declared or _stays_here(case)):
         return FailureCause(
             "no-flow",

@@ -73,6 +73,17 @@ def test_egress_permits_nothing_on_this_host(to: str):
     assert "egress" not in result.remedy or "out of this host" in result.remedy
 
 
+def test_a_container_is_reached_from_outside_by_its_published_port_alone():
+    last = rule('-A D -m comment --comment "twinstack:main denied" -j DROP')
+    question = parse(PLAN, "docker", "outside", "nginx-lb:80", "tcp")
+    evidence = replace(sound(**SILENT), question=question, rules=(last,), named=False)
+    namespaces = {**evidence.namespaces, "outside": namespace()}
+    result = found(replace(evidence, sightings=(), namespaces=namespaces))
+    assert result.cause == "no-flow"
+    assert "published port" in result.sentence
+    assert result.remedy == "ask by that port: invoke why outside nginx-lb --world docker"
+
+
 def test_a_host_that_forwards_nothing_from_outside_is_named():
     question = parse(PLAN, "net", "outside", "redis-cache", "tcp")
     evidence = seen_until(replace(sound(**SILENT), question=question, named=False), "br-app")
