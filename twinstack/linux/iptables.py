@@ -216,11 +216,21 @@ def parse_save(text: str) -> dict[str, tuple[str, ...]]:
     return {table: tuple(lines) for table, lines in tables.items()}
 
 
-def followed(lines: Sequence[str], chain: str, depth: int = 0) -> Iterator[str]:
+def followed(lines: Sequence[str], chain: str) -> Iterator[str]:
     """List the rules that a chain's packets may meet, in their order, without comments."""
-    chains = {line[1:].split(" ", 1)[0] for line in lines if line.startswith(":")}
+    chains: dict[str, list[str]] = {}  # sorted out once: a host of many services has thousands
+    declared: set[str] = set()
     for line in lines:
-        if line.startswith(f"-A {chain} "):
-            yield without_comments(line)
-            if (jump := target(without_comments(line))) in chains and depth < _MAX_JUMPS:
-                yield from followed(lines, jump, depth + 1)
+        name = line.removeprefix("-A ").removeprefix(":").split(" ", 1)[0]
+        if line.startswith(":"):
+            declared.add(name)
+        elif line.startswith("-A "):
+            chains.setdefault(name, []).append(line)
+
+    def follow(chain: str, depth: int) -> Iterator[str]:
+        for line in map(without_comments, chains.get(chain, ())):
+            yield line
+            if (jump := target(line)) in declared and depth < _MAX_JUMPS:
+                yield from follow(jump, depth + 1)
+
+    return follow(chain, 0)
