@@ -382,11 +382,15 @@ def planted_tiered(ground: Ground) -> Iterator[Planted]:
     )
     back = f"default via {g.gateway(PRODUCT)}"
     yield Planted(
-        "no-way-back", ends, *by(f"{product} ip route del {back}", f"{product} ip route add {back}")
+        "no-way-back",
+        ends,
+        *by(f"{product} ip route del {back}", f"{product} ip route add {back} proto static"),
     )
     way = f"default via {g.gateway(GATEWAY)}"
     yield Planted(
-        "no-route", ends, *by(f"{gateway} ip route del {way}", f"{gateway} ip route add {way}")
+        "no-route",
+        ends,
+        *by(f"{gateway} ip route del {way}", f"{gateway} ip route add {way} proto static"),
     )
     entry = f"{server} dev {far}"
     yield Planted(
