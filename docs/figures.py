@@ -12,48 +12,17 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.engine import kept
-from bench.engine.kept import Kept
-from bench.engine.store import SCHEMA
 from docs import charts
+from docs.kept_results import QUESTIONS, Result, latest, newest
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "bench" / "results"
 WIDTH = 100
-#: The path of the usual comparison, that of `make bench`.
-USUAL = "/api/products"
-COMPARISONS = frozenset({"compare", "aa-net", "aa-docker"})
-#: Of these an earlier engine's result is shown until they are measured again.
-EARLIER = frozenset({"layers"})
 NONE = "No comparison by the present method is kept yet: run `invoke {task}`."
 _UNKEPT = "None is kept yet: run `invoke {task}`."
-#: The task that measures each question, in the order of the table.
-QUESTIONS = {
-    "compare": "bench",
-    "turns": "bench --published",
-    "aa-net": "bench --aa net",
-    "aa-docker": "bench --aa docker",
-    "selftest-net": "bench.selftest",
-    "seed": "bench.explain --seed",
-    "planted": "bench.explain --plant",
-    "ladder": "bench.ladder",
-    "layers": "bench.layers",
-    "chain": "bench.chain",
-    "gateways": "bench.gateways",
-    "policy-net": "bench.policy",
-    "capture-net": "bench.capture",
-    "dashboard-net": "bench.dashboard",
-    "traffic": "bench.traffic",
-    "hosts": "bench.hosts",
-    "bystander": "bench.bystander",
-    "latency": "bench.latency",
-    "startup": "bench.startup",
-    "commands": "bench.commands",
-}
 #: The README's line of published ports: a title, and which two entry points it compares.
 _PUBLISHED = (
     "**Docker's published port (docker-proxy) over its bridge address**",
@@ -66,58 +35,6 @@ READ = "The verdict opens it; [how to read it](#how-to-read-a-verdict)."
 
 class NoResult(LookupError):
     """There is no table to show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result(Kept):
-    """One kept result, and the page that shows it."""
-
-    page: Path
-
-    @property
-    def current(self) -> bool:
-        return self.schema >= SCHEMA
-
-    @property
-    def usable(self) -> bool:
-        """Tell whether it is a figure: not forced, not interrupted, of a method that counts."""
-        if self.document.get("not_alike"):
-            return False
-        if self.current:
-            return bool(self.document.get("contrasts", True))
-        return self.name in EARLIER
-
-    @property
-    def question(self) -> str:
-        """Name the question: a comparison that has published ports too is another one."""
-        if self.name != "compare":
-            return self.name
-        ways = [each for each in self.document["contrasts"] if not each["first"].endswith(", ab")]
-        return "turns" if len(ways) > 1 else "compare"
-
-    @property
-    def settings(self) -> str:
-        """Name the settings that differ from those of `make bench`; empty when none does."""
-        path = str(self.document.get("load", "")).rpartition(", ")[2]
-        words = [
-            "" if self.environment["shape"] == "flat" else f"shape {self.environment['shape']}",
-            f"`{path}`" if self.name in COMPARISONS and path != USUAL else "",
-            "without limits" if "none" in self.environment["limits"].values() else "",
-        ]
-        return ", ".join(word for word in words if word)
-
-
-def newest(results: Path) -> list[Result]:
-    """Give the newest result of each question and setting, in the order of the questions."""
-    chosen: dict[tuple[str, str], Result] = {}
-    read = [_read(file) for file in results.glob("*.json")]
-    for result in sorted((result for result in read if result), key=lambda result: result.started):
-        if result.name in QUESTIONS and result.usable:
-            chosen[result.question, result.settings] = result
-    order = list(QUESTIONS)
-    return sorted(
-        chosen.values(), key=lambda result: (order.index(result.question), result.settings)
-    )
 
 
 def _usual(results: Iterable[Result], *questions: str) -> Result | None:
@@ -217,7 +134,7 @@ def _item(text: str) -> str:
 
 def scale(results: Path) -> str:
     """Give the newest race of `check.scale` with its machine and table, for docs/scale.md."""
-    result = _last(results, "scale")
+    result = latest(results, "scale")
     if result is None:
         return _UNKEPT.format(task="check.scale")
     intro = f"{_measured(result)}. Kept [here](../bench/results/{result.page.name})."
@@ -226,7 +143,7 @@ def scale(results: Path) -> str:
 
 def engines(results: Path, *, whole: bool) -> str:
     """Say which engines and releases of Debian were tried, and when; `whole`: with each step."""
-    result = _last(results, "engines")
+    result = latest(results, "engines")
     if result is None:
         return f"{'' if whole else '- '}{_UNKEPT.format(task='check.engines')}"
     folder = "../bench/results" if whole else "bench/results"
@@ -236,19 +153,13 @@ def engines(results: Path, *, whole: bool) -> str:
     return "\n".join([f"{link} by `invoke check.engines`:", "", _table(result)])
 
 
-def _last(results: Path, name: str) -> Result | None:
-    """Give the newest result of a name, whatever it found."""
-    read = [result for result in map(_read, results.glob(f"*-{name}.json")) if result]
-    return max(read, key=lambda result: result.started, default=None)
-
-
 def pictures(results: Path) -> dict[str, str]:
     """Draw the newest comparison, gap and race, each by its file's name; those that are kept."""
     found = newest(results)
     drawn = (
         ("benchmark.svg", charts.comparison, _usual(found, "compare", "turns")),
         ("seed.svg", charts.gap, _seed(found)),
-        ("scale.svg", charts.race, _last(results, "scale")),
+        ("scale.svg", charts.race, latest(results, "scale")),
     )
     return {name: draw(of.document, f"{_measured(of)}.") for name, draw, of in drawn if of}
 
@@ -347,11 +258,6 @@ def main() -> None:
         page.write_text(filled(page.read_text(encoding="utf-8"), place, content), encoding="utf-8")
     for name, picture in pictures(RESULTS).items():
         (HERE / name).write_text(picture, encoding="utf-8")
-
-
-def _read(file: Path) -> Result | None:
-    page, result = file.with_suffix(".md"), kept.read(file)
-    return Result(result.stem, result.document, page) if page.is_file() else None
 
 
 def _line(task: str, result: Result) -> str:

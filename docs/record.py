@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.engine.environment import parse_cpu_model
 from docs import screens
@@ -199,7 +200,7 @@ def _read(terminal: int, process: subprocess.Popen[str]) -> Iterator[bytes]:
 @contextmanager
 def _held(host: Sandbox, line: str) -> Iterator[None]:
     """Run a shell's line in the background while the block lasts."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = host.start("bash", "-c", line, start_new_session=True, **quiet)
     try:
         yield

@@ -11,6 +11,7 @@ import pytest
 from tests.support import why_cases
 from tests.support.docker_steps import ENGINE, up
 from tests.support.docker_steps import world as small_world
+from tests.support.why_ground import Ground
 
 pytestmark = pytest.mark.docker
 SAMPLE = 4
@@ -26,7 +27,7 @@ def test_every_planted_cause_is_named_first(images: None, full: bool, tell: Tell
     for shape in ("flat", "tiered") if full else ("flat",):
         made = small_world(shape, lambda _written: None)
         up(made)
-        ground = why_cases.Ground(made, in_host)
+        ground = Ground(made, in_host)
         more = why_cases.planted_flat(ground) if shape == "flat" else iter(())
         every = list(chain(more, why_cases.planted(ground)))
         step = 1 if full else len(every) // SAMPLE

@@ -14,6 +14,7 @@ from bench.engine import result, store
 from bench.engine.arm import Contrast
 from bench.engine.result import outcome_of
 from docs import figures
+from docs.kept_results import COMPARISONS, newest
 from tests.support.bench_fakes import PLAN, measured
 from tests.support.project import ROOT
 
@@ -46,7 +47,7 @@ def keep(
         "started": f"2026-11-{day:02}T10:00:00+00:00",
         "environment": ENVIRONMENT | {"shape": changes.pop("shape", "flat")},
     }
-    if name in figures.COMPARISONS:
+    if name in COMPARISONS:
         arms = {
             arm: RATES.get(arm, 4_000) for pair in contrasts for arm in (pair.second, pair.first)
         }
@@ -66,7 +67,7 @@ def test_the_headline_is_the_newest_of_the_usual_kind(tmp_path):
     keep(tmp_path, "compare", 3, shape="tiered")
     keep(tmp_path, "compare", 4, not_alike=["limits"])
     keep(tmp_path, "compare", 5, load="20 kept connections (wrk), /health")
-    said = figures.headline(figures.newest(tmp_path))
+    said = figures.headline(newest(tmp_path))
     assert "```text\nthe table of day 2\n```" in said
     assert "2026-11-02 10:00 UTC on 2 cores (A CPU)" in said.replace("\n", " ")
     assert "(../bench/results/20261102T100000Z-compare.md)" in said
@@ -78,7 +79,7 @@ def test_without_a_comparison_of_the_present_engine_that_is_said(tmp_path):
     keep(tmp_path, "compare", 2, (), **interrupted)
     keep(tmp_path, "turns", 3)
     keep(tmp_path, "chain", 4)
-    found = figures.newest(tmp_path)
+    found = newest(tmp_path)
     for told in (figures.summary(found), figures.headline(found), figures.turns(found)):
         assert told.startswith("No comparison by the present method is kept yet: run `invoke bench")
 
@@ -88,7 +89,7 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
     keep(tmp_path, "compare", 2, shape="tiered")
     keep(tmp_path, "layers", 1)
     keep(tmp_path, "hosts", 1)
-    lines = figures.figures(figures.newest(tmp_path)).splitlines()
+    lines = figures.figures(newest(tmp_path)).splitlines()
     flat, tiered = (line for line in lines if line.startswith("| `bench`"))
     assert "docker over namespaces, CPU time per request: 5.3 % more (95 % CI" in flat
     assert "docker over namespaces: requests per second −5." in flat
@@ -106,7 +107,7 @@ def test_a_comparison_with_published_ports_is_that_of_turns(tmp_path: Path):
         keep(tmp_path, "compare", day, [EDGES, PORT])
         page = tmp_path / f"202611{day:02}T100000Z-compare.md"
         page.write_text(f"# compare\n\n```\nday {day}\n\nAlike but for:\n- logs\n```\n")
-    found = figures.newest(tmp_path)
+    found = newest(tmp_path)
     assert figures.turns(found).endswith("```text\nday 2\n```")
     assert "run `invoke bench`" in figures.headline(found)
     (line,) = (
@@ -121,7 +122,7 @@ def test_the_summary_has_the_verdict_where_it_goes_and_what_ports_cost(tmp_path)
     keep(tmp_path, "compare", 1, [EDGES, PORT])
     keep(tmp_path, "aa-net", 2, [Contrast("namespaces A", "namespaces B")])
 
-    items = figures.summary(figures.newest(tmp_path)).partition("\n\n")[0]
+    items = figures.summary(newest(tmp_path)).partition("\n\n")[0]
     first, where, port, same = (" ".join(item.split()) for item in items.split("\n- "))
 
     assert first.startswith("- **Docker over namespaces**, CPU time per request: 5.3 % more (95 %")
@@ -140,7 +141,7 @@ def test_no_part_is_named_that_may_be_chance():
 
 def test_failed_requests_are_told(tmp_path):
     keep(tmp_path, "compare", 1, failed=2)
-    assert "Some requests FAILED." in figures.figures(figures.newest(tmp_path))
+    assert "Some requests FAILED." in figures.figures(newest(tmp_path))
 
 
 def test_a_kept_outcome_can_be_read(tmp_path):
@@ -148,7 +149,7 @@ def test_a_kept_outcome_can_be_read(tmp_path):
         measured({"namespaces": 4_000, "docker": 3_800}, [EDGES], load=LOAD), "compare", PLAN
     )
     store.keep(outcome, store.described(outcome), tmp_path)
-    assert "5.3 % more" in figures.summary(figures.newest(tmp_path))
+    assert "5.3 % more" in figures.summary(newest(tmp_path))
 
 
 def test_filling_twice_is_filling_once():

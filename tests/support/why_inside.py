@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from tests.support import why_cases
+from tests.support.why_ground import Ground
 from twinstack import stack
 
 
@@ -17,7 +18,7 @@ def shell(command: str) -> None:
 
 def main(count: int) -> None:
     here = stack.from_environment()
-    ground = why_cases.Ground(here.net(), shell)
+    ground = Ground(here.net(), shell)
     tiered = here.net_shape() == "tiered"
     cases = itertools.chain(
         why_cases.planted_tiered(ground) if tiered else why_cases.planted_flat(ground),
