@@ -176,7 +176,7 @@ def test_an_hour_has_gaps_where_a_world_was_down_and_ends_where_it_is_kept(
         with b.open_page(chromium, made.url) as opened:
             page = opened.page
             choose(page, "1 h")
-            page.wait_for_function(f"({PIECES})(['rate', 'docker']).length === 2")
+            page.wait_for_function(f"() => ({PIECES})(['rate', 'docker']).length === 2")
             ((begin, left), (right, end)) = page.evaluate(PIECES, ["rate", "docker"])
             assert (right - left) / (end - begin) == pytest.approx(0.5, abs=0.01)
             assert len(page.evaluate(PIECES, ["rate", "net"])) == 1
@@ -188,7 +188,7 @@ def test_an_hour_has_gaps_where_a_world_was_down_and_ends_where_it_is_kept(
             page.mouse.move(charts["x"] + left - 20, charts["y"] + 50)
             await_cells(page, "rate", "100", "123", "+23", "+23.0 %")
             choose(page, "15 min")
-            page.wait_for_function(f"({PIECES})(['rate', 'docker']).length === 1")
+            page.wait_for_function(f"() => ({PIECES})(['rate', 'docker']).length === 1")
             page.reload()
             assert page.is_checked("[name=range][value='900']")
             assert page.inner_text("#kept").startswith("means of ten seconds; kept since ")
@@ -197,7 +197,7 @@ def test_an_hour_has_gaps_where_a_world_was_down_and_ends_where_it_is_kept(
             known = page.evaluate(length)
             for at in range(1, 25):
                 made.recall("net", now + at, rate=NET)
-            page.wait_for_function(f"({length})().then((now) => now > {known})")
+            page.wait_for_function(f"() => ({length})().then((now) => now > {known})")
 
 
 def down(at: float) -> dict[str, object]:

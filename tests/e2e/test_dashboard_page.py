@@ -228,4 +228,4 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
         box.focus()
         opened.page.keyboard.press("End")
         opened.page.keyboard.press("ArrowRight")
-        opened.page.wait_for_function("document.querySelector('#net .wide').scrollLeft > 0")
+        opened.page.wait_for_function("() => document.querySelector('#net .wide').scrollLeft > 0")
