@@ -308,22 +308,10 @@ class Stack:
         return read_journal(InstancePaths(self.instance)).shape
 
     def docker_shape(self) -> str | None:
-        """Give the shape of the Docker world by its present networks, or None."""
-        from twinstack.compose.engine import connect
-        from twinstack.compose.render import INSTANCE_LABEL
-        from twinstack.model.plan import resolve
+        """Give the shape of the Docker world that is up, or None."""
+        from twinstack.compose.shape import shape_present
 
-        client = connect()
-        if client is None:
-            return None
-        label = f"{INSTANCE_LABEL}={self.instance}"
-        present = {network.name for network in client.networks.list(filters={"label": label})}
-        topology = self.topology()
-        for shape in topology.shapes:
-            segments = resolve(topology, shape, self.instance).segments
-            if {segment.docker_network for segment in segments} <= present:
-                return shape
-        return None
+        return shape_present(self.instance, self.topology)
 
     def software(self, progress: Progress) -> tuple[Roots, Software]:
         """Give what the services run on, built if absent. Raises: as `ensure_built`."""

@@ -172,6 +172,8 @@ def test_cleaning_needs_no_topology(own: Stack, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: pytest.MonkeyPatch):
+    closed: list[object] = []
+
     class Network:
         def __init__(self, name: str) -> None:
             self.name = name
@@ -180,6 +182,9 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
         def __init__(self, names: tuple[str, ...]) -> None:
             self.networks = self
             self._names = names
+
+        def close(self) -> None:
+            closed.append(self)
 
         def list(self, filters: dict[str, str]) -> list[Network]:
             assert filters == {"label": "twinstack.instance=t"}
@@ -192,7 +197,8 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
         (tiered[:2], None),
         ((), None),
     ):
-        monkeypatch.setattr("twinstack.compose.engine.connect", lambda names=names: Client(names))
+        monkeypatch.setattr("twinstack.compose.shape.connect", lambda names=names: Client(names))
         assert own.docker_shape() == shape
-    monkeypatch.setattr("twinstack.compose.engine.connect", lambda: None)
+    assert len(closed) == 4  # no connection to the engine is left open
+    monkeypatch.setattr("twinstack.compose.shape.connect", lambda: None)
     assert own.docker_shape() is None
