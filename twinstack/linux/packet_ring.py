@@ -163,6 +163,13 @@ def opened(
         yield rings
 
 
+def captured(ring: Ring) -> list[tuple[int, bytes, int]]:
+    """Take all that a ring holds: each packet's time, frame and length, as `packets`."""
+    found: list[tuple[int, bytes, int]] = []
+    ring.read(lambda memory, count, at: found.extend(packets(memory, count, at)))
+    return found
+
+
 def packets(memory: memoryview, count: int, at: int) -> Iterator[tuple[int, bytes, int]]:
     """Take a block apart: each packet's time (ns since 1970), frame as kept, and whole length."""
     for _ in range(count):

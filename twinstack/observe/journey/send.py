@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing, StepFailed, WrongUse
 from twinstack.linux import child
-from twinstack.linux.packet_ring import CapturePoint, Ring, opened, packets
+from twinstack.linux.packet_ring import CapturePoint, Ring, captured, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
 from twinstack.observe.capture.targets import capture_point, short_label
@@ -150,17 +150,9 @@ def _name_proxy(exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
 
 
 def _sightings(ring: Ring) -> list[Sighting]:
-    sightings: list[Sighting] = []
-
-    def take(memory: memoryview, count: int, at: int) -> None:
-        for time_ns, frame, length in packets(memory, count, at):
-            sighting = decode(ring.label, time_ns, frame, length)
-            if sighting is not None:
-                sightings.append(sighting)
-
-    ring.read(take)
+    decoded = (decode(ring.label, *packet) for packet in captured(ring))
     ring.count()
-    return sightings
+    return [sighting for sighting in decoded if sighting is not None]
 
 
 def _rules(host: Path | None) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import child, dropped_packets, iptables, nft_trace
-from twinstack.linux.packet_ring import MEMORY_BYTES, CapturePoint, Ring, opened, packets
+from twinstack.linux.packet_ring import MEMORY_BYTES, CapturePoint, Ring, captured, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import HOST, OUTSIDE
 from twinstack.observe.capture.targets import capture_point, short_label
@@ -90,22 +90,29 @@ def _way(question: Question, links: tuple[Link, ...]) -> tuple[Link, ...]:
     return tuple(dict.fromkeys(way))
 
 
-def _observed(
-    world: LocalWorld, question: Question, namespaces: Namespaces, way: tuple[Link, ...]
-) -> Evidence:
-    pids = world.main_pids()
-    pid, own_pid = pids.get(question.destination), pids.get(question.source)
-    named, entry = False, None
-    if question.by_name and own_pid is not None and question.destination in pids:
-        named, entry = facts.hosts_entry(own_pid, question.destination)
-    address = entry or question.address
-    throttled_us = facts.throttled_us(pid)
-    points = [replace(capture_point(link), label=short_label(link)) for link in way]
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One attempt, and all packets that were seen meanwhile: its own among them."""
+
+    attempt: AttemptResult
+    sightings: tuple[SeenPacket, ...]
+    dropped: tuple[dropped_packets.DroppedPacket, ...]
+    traced: tuple[tuple[str, nft_trace.Traced], ...]  # each with the namespace that it was met in
+    lacking: tuple[str, ...]
+
+
+def _watched(
+    world: LocalWorld,
+    question: Question,
+    address: str,
+    namespaces: Namespaces,
+    points: list[CapturePoint],
+) -> Watched:
+    """Make the attempt under watch."""
     lacking: list[str] = []
     with ExitStack() as stack:
-        client = ProbeSocket(
-            namespaces[question.source], question.protocol, _ports(world, question)
-        )
+        source = namespaces[question.source]
+        client = ProbeSocket(source, question.protocol, _ports(world, question))
         stack.callback(client.close)
         watch = None
         try:
@@ -130,8 +137,29 @@ def _observed(
             ring.count()
             if ring.dropped:
                 lacking.append(f"{ring.label}: {counted(ring.dropped, 'packet')} too many to see")
-        dropped = tuple(watch.read()) if watch else ()
-        traced = [(name, each) for name, sock in traces.items() for each in nft_trace.read(sock)]
+        return Watched(
+            attempt,
+            tuple(sightings),
+            tuple(watch.read()) if watch else (),
+            tuple((name, each) for name, sock in traces.items() for each in nft_trace.read(sock)),
+            tuple(lacking),
+        )
+
+
+def _observed(
+    world: LocalWorld, question: Question, namespaces: Namespaces, way: tuple[Link, ...]
+) -> Evidence:
+    """Make the attempt, then look at what it met."""
+    pids = world.main_pids()
+    pid, own_pid = pids.get(question.destination), pids.get(question.source)
+    named, entry = False, None
+    if question.by_name and own_pid is not None and question.destination in pids:
+        named, entry = facts.hosts_entry(own_pid, question.destination)
+    address = entry or question.address
+    throttled_us = facts.throttled_us(pid)
+    points = [replace(capture_point(link), label=short_label(link)) for link in way]
+    watched = _watched(world, question, address, namespaces, points)
+    attempt = watched.attempt
     # The destination's way back is to the client as it was seen there, after NAT.
     last = {question.destination} - {question.source}
     every = {n: facts.facts_of(n, path, address) for n, path in namespaces.items() if n not in last}
@@ -142,27 +170,18 @@ def _observed(
         frozenset(_addresses(every[HOST]) if HOST in every else ()),
         _server_ports(world, question),
     )
-    seen = tuple(each for each in sightings if attempted.owns(each.headers))
+    seen = tuple(each for each in watched.sightings if attempted.owns(each.headers))
     for name in last & namespaces.keys():
         every[name] = facts.facts_of(name, namespaces[name], _client_address(seen, attempt))
-    inodes = {name: _inode(path) for name, path in namespaces.items()}
-    drops = []
-    for packet in dropped:
-        head = headers.read(packet.packet)
-        where = next((n for n, inode in inodes.items() if inode == packet.namespace), ELSEWHERE)
-        if head is not None and attempted.owns(head) and not is_copy(packet.reason, where):
-            known = every[where].links.values() if where in every else ()
-            link = next((each.name for each in known if each.index == packet.device), "")
-            drops.append(Drop(packet.reason, where, link, head))
     saved = {
         name: child.inside(name, path, lambda: run(["iptables-save"]).stdout)
         for name, path in namespaces.items()
     }
-    lacking += [
+    legacy = (
         f"the rules that {name} applied: cannot be traced: its iptables is the legacy one"
         for name, text in saved.items()
         if is_legacy(text)
-    ]
+    )
     tables = {name: iptables.parse_save(text) for name, text in saved.items()}
     return Evidence(
         plan=world.plan,
@@ -170,16 +189,32 @@ def _observed(
         attempt=attempt,
         places=tuple(point.label for point in points),
         sightings=seen,
-        drops=tuple(drops),
-        rules=tuple(_met(traced, namespaces, tables, attempted)),
+        drops=tuple(_drops(watched.dropped, namespaces, every, attempted)),
+        rules=tuple(_met(watched.traced, namespaces, tables, attempted)),
         namespaces=every,
         process=facts.process_facts(pid, throttled_us) if pid else None,
         hosts_entry=entry,
         named=named,
         saved_rules=tables[HOST],
         tracked=child.inside(HOST, namespaces[HOST], partial(facts.tracked, attempt.number)),
-        lacking=tuple(lacking),
+        lacking=(*watched.lacking, *legacy),
     )
+
+
+def _drops(
+    dropped: tuple[dropped_packets.DroppedPacket, ...],
+    namespaces: Namespaces,
+    every: Mapping[str, NamespaceState],
+    attempted: Attempted,
+) -> Iterator[Drop]:
+    """Give the attempt's own packets that were dropped, each with its place's name."""
+    names = {_inode(path): name for name, path in namespaces.items()}
+    for packet in dropped:
+        head, where = headers.read(packet.packet), names.get(packet.namespace, ELSEWHERE)
+        if head is not None and attempted.owns(head) and not is_copy(packet.reason, where):
+            known = every[where].links.values() if where in every else ()
+            link = next((each.name for each in known if each.index == packet.device), "")
+            yield Drop(packet.reason, where, link, head)
 
 
 @contextmanager
@@ -197,16 +232,9 @@ def _rings(points: list[CapturePoint]) -> Iterator[list[Ring]]:
 
 
 def _sightings(ring: Ring) -> Iterator[SeenPacket]:
-    found: list[SeenPacket] = []
-
-    def take(memory: memoryview, count: int, at: int) -> None:
-        for _, frame, _ in packets(memory, count, at):
-            head = headers.read_frame(frame)
-            if head is not None:
-                found.append(SeenPacket(ring.label, head))
-
-    ring.read(take)
-    return iter(found)
+    for _, frame, _ in captured(ring):
+        if (head := headers.read_frame(frame)) is not None:
+            yield SeenPacket(ring.label, head)
 
 
 def _client_address(sightings: tuple[SeenPacket, ...], attempt: AttemptResult) -> str:
@@ -216,7 +244,7 @@ def _client_address(sightings: tuple[SeenPacket, ...], attempt: AttemptResult) -
 
 
 def _met(
-    traced: list[tuple[str, nft_trace.Traced]],
+    traced: tuple[tuple[str, nft_trace.Traced], ...],
     namespaces: Namespaces,
     tables: Mapping[str, Mapping[str, tuple[str, ...]]],
     attempted: Attempted,
