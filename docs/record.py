@@ -163,8 +163,8 @@ def block(printed: str) -> str:
 def note(host: Sandbox) -> str:
     """Say when and on what it was recorded."""
     cpu = parse_cpu_model(Path("/proc/cpuinfo").read_text())
-    told = host.run("docker", "version", "--format", "{{.Server.Version}}", check=False)
-    docker = f", Docker {told.stdout.strip()}" if told.returncode == 0 else ""
+    version = host.run("docker", "version", "--format", "{{.Server.Version}}", check=False)
+    docker = f", Docker {version.stdout.strip()}" if version.returncode == 0 else ""
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return (
         f"Recorded {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores ({cpu}), "
