@@ -75,7 +75,7 @@ def flows(
     host = one_host(worlds)
     show = _printer(chosen, name_width(plans.values()), json)
     if not follow:
-        shown = latest(filter(chosen.shows, listen.present(plans, host).flows), last)
+        shown = listen.shown(plans, host, chosen, last)
         show(shown)
         _say_what_is_not_kept(plans, chosen, bool(shown))
         return

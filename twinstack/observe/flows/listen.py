@@ -26,10 +26,12 @@ from twinstack.model.topology import WorldName
 from twinstack.observe.flows.flow import (
     ALLOWED,
     DROPPED,
+    FlowFilter,
     FlowVerdict,
     ObservedFlow,
     WorldFlows,
     last_packet,
+    latest,
 )
 from twinstack.policy.chains import NFLOG_GROUP
 
@@ -53,6 +55,18 @@ class PresentFlows:
 def present(plans: Plans, host: Path | None) -> PresentFlows:
     """Read the table of the host's netns. Raises: CannotTell without one; StepFailed."""
     return child.inside("host", host, partial(_read, plans))
+
+
+def shown(plans: Plans, host: Path | None, chosen: FlowFilter, last: int) -> list[ObservedFlow]:
+    """Give the last so many of the table's that are chosen; `present` carries every one over here.
+
+    Raises: as `present`.
+    """
+
+    def choose() -> list[ObservedFlow]:
+        return latest(filter(chosen.shows, _read(plans).flows), last)
+
+    return child.inside("host", host, choose)
 
 
 def _read(plans: Plans) -> PresentFlows:
