@@ -1,0 +1,1 @@
+"""The drills, a module for each area; each has a tuple `DRILLS`."""

@@ -1,0 +1,118 @@
+"""What the commands of a drill may name: a running world's replicas, as the host's shell sees them.
+
+`{order-service.enter} ip link set {order-service.link} down` is written once for either world.
+Where a replica has several links (Docker's tiers), `{order-service[postgres-db].link}` is the one
+by which it talks to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from twinstack.errors import WrongUse
+from twinstack.policy.permissions import addresses
+from twinstack.world import LocalWorld
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A replica, seen from the host, with the link by which it talks to `towards`."""
+
+    world: LocalWorld
+    replica: str
+    towards: str = ""
+
+    def __getitem__(self, towards: str) -> Place:
+        return replace(self, towards=towards)
+
+    def _joined(self) -> tuple[str, str]:
+        plan = self.world.plan
+        own = addresses(plan.replica(self.replica), self.world.name)
+        met = plan.replica(self.towards or self.replica).segment
+        segment, address = next((pair for pair in own if pair[0] == met), own[0])
+        return segment, str(address)
+
+    @property
+    def address(self) -> str:
+        """Its IPv4 address on that link."""
+        return self._joined()[1]
+
+    @property
+    def segment(self) -> str:
+        return self._joined()[0]
+
+    @property
+    def bridge(self) -> str:
+        """The bridge of that link, on the host."""
+        return self.world.plan.segment(self.segment).bridge_in(self.world.name)
+
+    @property
+    def gateway(self) -> str:
+        """The host's own address on that bridge."""
+        return str(self.world.plan.segment(self.segment).gateway_in(self.world.name))
+
+    @property
+    def port(self) -> int:
+        return self.world.plan.replica(self.replica).port
+
+    @property
+    def end(self) -> str:
+        """The host's end of the link."""
+        return self._link("host end")
+
+    @property
+    def link(self) -> str:
+        """The link inside the replica's network namespace."""
+        return self._link("inside")
+
+    def _link(self, kind: str) -> str:
+        wanted = (kind, self.replica, self.segment)
+        return next(
+            link.name
+            for link in self.world.links()
+            if (link.kind, link.replica, link.segment) == wanted
+        )
+
+    @property
+    def enter(self) -> str:
+        """The words that run a command in its network namespace."""
+        return f"nsenter --net={self.world.namespaces()[self.replica]}"
+
+    @property
+    def pid(self) -> int:
+        """Its main process, as the host numbers it."""
+        return self.world.main_pids()[self.replica]
+
+    @property
+    def root(self) -> str:
+        """Its root directory, as the host reaches it."""
+        return f"/proc/{self.pid}/root"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running world as a drill's commands name it."""
+
+    world: LocalWorld
+    target: str = ""  # the replica that the seed drew
+
+    @cached_property
+    def names(self) -> Mapping[str, object]:
+        """Map what may stand in braces to what it means."""
+        places = {each.name: Place(self.world, each.name) for each in self.world.plan.here}
+        drawn = {"target": places[self.target]} if self.target else {}
+        return {**places, **drawn, "instance": self.world.plan.instance, "url": self.url}
+
+    @property
+    def url(self) -> str:
+        """The published port of the edge, as a client on this host uses it."""
+        published = self.world.published("nginx-lb")
+        if published is None:
+            raise WrongUse("drill", "cannot be done", "nginx-lb is not published", "declare it")
+        return published.url("").rstrip("/")
+
+    def written(self, command: str) -> str:
+        """Put what the names in braces mean into a command; {{ and }} stand for braces."""
+        return command.format_map(self.names)
