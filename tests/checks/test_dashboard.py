@@ -188,7 +188,7 @@ def test_pictures_of_both_worlds_under_load(
             wide.page.wait_for_selector('#panel [data-of="read"]:text("Read at")')
             wide.page.wait_for_timeout(3_000)  # the links' rates are of two looks
             assert wide.barriers() == []
-            keep(wide, "panel", "html", until="#net .map")
+            keep(wide, "panel", "html", until="#panel")
         with b.open_page(chromium, address, b.PHONE, "dark") as phone:
             phone.await_all_up("docker")
             phone.page.wait_for_timeout(3_000)
