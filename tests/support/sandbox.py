@@ -104,10 +104,11 @@ class Sandbox:
         return {**own, "TWINSTACK_INSTANCE": self.instance, "COLUMNS": "80"}
 
     def invoke(
-        self, *words: str, check: bool = True, timeout_s: float = 180
+        self, *words: str, check: bool = True, timeout_s: float = 180, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a task as its user does; its JSON is as its schema says."""
-        done = task_server.run(self.host, self.environment, words, timeout_s)
+        own = {**self.environment, **environment}
+        done = task_server.run(self.host, own, words, timeout_s)
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         if "--json" in words:
@@ -267,10 +268,11 @@ _LOOKS = {
     "run": "find /run | sort",
     "cgroups": "find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort",
     "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
-    "processes": "own=$(readlink /proc/self/ns/mnt); for p in /proc/[0-9]*; do"
-    " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0\\n' '  ' < $p/cmdline && echo; done"
+    "processes": "own=$(stat -Lc %i /proc/self/ns/mnt);"
+    " stat -Lc '%i %n' /proc/[0-9]*/ns/mnt | awk -F '[ /]' -v own=$own '$1 == own { print $4 }'"
+    " | while read -r pid; do tr '\\0\\n' '  ' < /proc/$pid/cmdline && echo; done"
     # A rotate.sh is between two of its pauses now and then.
-    " | grep -v '^sh -c\\|^grep\\|^sort\\|^sleep 5 $\\|^$' | sort",
+    " | grep -v '^sh -c\\|^stat\\|^awk\\|^grep\\|^sort\\|^sleep 5 $\\|^$' | sort",
     # What PostgreSQL keeps within its directory is its own business.
     "data": "find /var/lib/twinstack/INSTANCE -path '*/postgres-db/*' -prune -o -print | sort",
 }
