@@ -6,9 +6,16 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.support.fixtures"]
+
+# How long an example takes on a busy machine says nothing; what hangs has a bound of its own.
+settings.register_profile(
+    "patient", settings.get_profile(settings.get_current_profile_name()), deadline=None
+)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,24 +39,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-#: Tests that share the tests' own Docker engine.
+#: Tests that share the tests' own Docker engine: one process runs them all, one after another.
 _DOCKER = ("tests/docker/", "tests/checks/test_docker_", "tests/checks/test_swarm")
-#: Tests that bring up worlds: of each kind one at a time, so that they leave each other time.
-_WORLDS = ("tests/checks/", "tests/e2e/")
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """`pytest -n 2`: three lanes of tests that bring up worlds; the rest fills what is free.
+    """`pytest -n 3`: two workers bring up worlds, and the last does what brings up none.
 
-    All of them keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
-    groups have no effect under pytest 9.2.)
+    Tests are collected in the order of their folders: checks, docker and e2e come first. The last
+    worker begins at the end, and meets the others when little is left. More than two worlds at
+    once would leave each other no time; all of them keep to network namespaces, cgroups and
+    directories of their own. (xdist 3.8's own groups have no effect under pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_DOCKER):
-            return "docker"
-        lanes = (lane for lane in _WORLDS if nodeid.startswith(lane))
-        return next(lanes, nodeid.partition("::")[0])
+        return "docker" if nodeid.startswith(_DOCKER) else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if len(self.nodes) > 2 and node is self.nodes[-1]:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.docker_steps import ENGINE, INSTANCE, NAME, only_images, snapshot, world
-from tests.support.own_engine import (
-    cgroups_of,
-    end_engine,
-    make_namespace,
-    print_nothing,
-    remove_namespace,
-    remove_what_dead_runs_left,
-)
+from tests.support.docker_steps import ENGINE, INSTANCE, only_images, snapshot, world
+from tests.support.own_engine import cgroups_of, print_nothing
 from twinstack.compose.render import state_directory
 from twinstack.compose.teardown import clean
 
 
 @pytest.fixture(scope="session")
-def docker_host() -> Iterator[dict[str, object]]:
-    """Give a host for an engine, and its state before; what a check forgot ends the session."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    if not shutil.which("dockerd"):
-        pytest.skip("needs dockerd (make setup)")
-    remove_what_dead_runs_left()
-    make_namespace(NAME)
-    try:
-        yield snapshot()
-        clean(INSTANCE, progress=print_nothing, engine=ENGINE)
-        assert not state_directory(INSTANCE).parent.exists()
-        assert cgroups_of(ENGINE) == []
-    finally:
-        end_engine(ENGINE)
-        remove_namespace(NAME)
+def docker_host(engine_host: object) -> Iterator[dict[str, object]]:
+    """Give the state of the engine's host before; what a check forgot ends the session."""
+    yield snapshot()
+    clean(INSTANCE, progress=print_nothing, engine=ENGINE)
+    assert not state_directory(INSTANCE).parent.exists()
+    assert cgroups_of(ENGINE) == []
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,12 @@ make is whole or absent by a rename, which is theirs to test.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import random
 import re
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +39,11 @@ from tests.support.docker_steps import (
     up,
     world,
 )
-from tests.support.own_engine import import_sleep, print_nothing
+from tests.support.own_engine import import_sleep, kill_engine, print_nothing
 from twinstack.compose.image_steps import PREPARING
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import base_name
 from twinstack.compose.teardown import down, removals
-from twinstack.linux.procfs import start_ticks
 from twinstack.software.apt import host_release
 from twinstack.state.paths import InstancePaths
 
@@ -80,11 +77,7 @@ def another_content() -> None:
 def dead_engine() -> None:
     """Kill the engine: the next command finds none."""
     only_images()
-    pid = json.loads(ENGINE.record.read_text())["pid"]
-    os.kill(pid, signal.SIGKILL)
-    while start_ticks(pid):
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+    kill_engine(ENGINE)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -41,10 +41,11 @@ def world(shape: str) -> DockerWorld:
 
 
 @pytest.fixture(scope="module")
-def flat(images: None) -> DockerWorld:
+def flat(images: None) -> Iterator[DockerWorld]:
     made = world("flat")
     up(made)
-    return made
+    yield made
+    in_host("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1")  # as the engine had set it
 
 
 def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: Tell) -> None:

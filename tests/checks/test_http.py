@@ -50,7 +50,9 @@ def test_hostile_http_gets_documented_answers_and_harms_nobody(
 def test_slow_clients_end_and_cost_others_little(
     flat: Sandbox, full: bool, tell: Callable[[str], None]
 ) -> None:
-    found = _in_namespace(flat, "", "slow_clients", "10.0.0.10", "80", str(SLOW_CLIENTS))
+    watched_s = "4" if full else "1"
+    words = ("10.0.0.10", "80", str(SLOW_CLIENTS), watched_s)
+    found = _in_namespace(flat, "", "slow_clients", *words)
     tell(json.dumps(found))
     assert set(found["statuses"]) == {"200"}
     assert found["ended"] == dict.fromkeys(("head", "body", "reader"), SLOW_CLIENTS)

@@ -135,7 +135,7 @@ def test_a_withdrawn_flow_closes_what_it_had_opened_and_nothing_else(
 
     try:
         assert asked() == ["200", "200"]
-        flat.run("env", f"TWINSTACK_TOPOLOGY={file}", INVOKE, "net.up")
+        flat.invoke("net.up", TWINSTACK_TOPOLOGY=str(file))
         assert asked() == ["silent", "200"]
     finally:
         for process in held:

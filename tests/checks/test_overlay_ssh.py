@@ -68,8 +68,12 @@ class Machines:
         return f"{self.host.instance[:8]}r"
 
     def invoke(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        own = [f"TWINSTACK_INSTANCE={self.instance}", f"TWINSTACK_TOPOLOGY={self.topology}"]
-        return self.host.run("env", *own, INVOKE, *words, check=check)
+        return self.host.invoke(
+            *words,
+            check=check,
+            TWINSTACK_INSTANCE=self.instance,
+            TWINSTACK_TOPOLOGY=str(self.topology),
+        )
 
     def look(self) -> list[str]:
         """Record the state of each machine."""

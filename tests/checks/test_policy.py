@@ -166,7 +166,7 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
     )
 
     def up() -> None:
-        host.run("env", f"TWINSTACK_TOPOLOGY={topology}", INVOKE, "net.up", "--no-services")
+        host.invoke("net.up", "--no-services", TWINSTACK_TOPOLOGY=str(topology))
 
     up()
     listener = host.start(

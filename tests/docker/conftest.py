@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -12,18 +11,18 @@ import pytest
 from tests.support.docker_world import UP_TIMEOUT_S
 from tests.support.own_engine import (
     ENGINE,
-    PREFIX,
     RUN,
     end_engine,
     engine_paths,
+    is_ours,
+    kill_engine,
     make_namespace,
     print_nothing,
     remove_namespace,
-    remove_what_dead_runs_left,
     world,
 )
 from twinstack.compose.engine import connect, ensure_engine
-from twinstack.compose.engine_leftovers import HostState, observe
+from twinstack.compose.engine_leftovers import HostState
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.world import DockerWorld
 
@@ -31,32 +30,19 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def able() -> None:
-    """Skip where no engine can be started."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    if not shutil.which("dockerd"):
-        pytest.skip("needs dockerd (make setup)")
-    remove_what_dead_runs_left()
-
-
-@pytest.fixture(scope="session")
-def docker_host(able: None) -> Iterator[HostState]:
-    """Make a network namespace that plays the host, and say how it was before any engine."""
-    make_namespace(str(RUN))
-    try:
-        yield observe(PREFIX)
-    finally:
-        world().clean(progress=print_nothing)
-        remove_namespace(str(RUN))
-        for directory in (ENGINE.state.parent, ENGINE.data_root.parent):
-            shutil.rmtree(directory, ignore_errors=True)
+def docker_host(engine_host: HostState) -> Iterator[HostState]:
+    """Give how the engine's host was before any engine, and take the world away at the end."""
+    yield engine_host
+    world().clean(progress=print_nothing)
 
 
 @pytest.fixture(scope="session")
 def start_progress(docker_host: HostState) -> list[str]:
-    """Start the engine, and give its progress lines."""
+    """Start the engine, and give its progress lines; one with the checks' images was killed."""
     progress: list[str] = []
+    if is_ours(ENGINE):
+        os.sync()
+        kill_engine(ENGINE)
     assert connect(ENGINE) is None
     ensure_engine(ENGINE, progress.append).close()
     return progress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.docker_world import UP_TIMEOUT_S, containers, until
+from tests.support.docker_world import containers, until
 from tests.support.own_engine import ENGINE, INSTANCE, print_nothing
 from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
@@ -69,4 +69,3 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
     finally:
         compose("down")
         assert containers() == {}
-        up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)

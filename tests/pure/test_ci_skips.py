@@ -55,26 +55,33 @@ def test_a_test_expected_to_fail_is_no_skipped_one(tmp_path):
     assert "1 xfailed" in said
 
 
-def test_each_lane_runs_in_one_process(tmp_path):
-    """Docker's tests and the others that need root share bring-ups: no lane is split."""
+def test_dockers_tests_run_in_one_process_and_the_last_process_begins_at_the_end(tmp_path):
+    """They share an engine, also with checks; what comes last brings up no world."""
     shutil.copy(CONFTEST, tmp_path / "conftest.py")
-    for lane in ("docker", "e2e"):
-        (tmp_path / "tests" / lane).mkdir(parents=True)
-        (tmp_path / "tests" / lane / f"test_{lane}.py").write_text(
-            "import os, pathlib, pytest, time\n"
+    ran = tmp_path / "ran"
+    for file in (
+        *("checks/test_docker_a", "checks/test_f", "checks/test_g"),
+        *("docker/test_d", "pure/test_e"),
+    ):
+        path = tmp_path / "tests" / f"{file}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "import os, pytest\n"
             "@pytest.mark.parametrize('number', range(6))\n"
             "def test_it(number):\n"
-            "    time.sleep(0.05)\n"
-            f"    with open({str(tmp_path / lane)!r}, 'a') as file:\n"
-            "        file.write(os.environ['PYTEST_XDIST_WORKER'] + ' ')\n"
+            f"    with open({str(ran)!r}, 'a') as file:\n"
+            f"        print(os.environ['PYTEST_XDIST_WORKER'], {path.stem!r}, file=file)\n"
         )
+    words = ["-n", "3", "--no-loadscope-reorder", "--import-mode=importlib", "--rootdir", "."]
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "2", "--rootdir", "."],
+        [sys.executable, "-m", "pytest", *words],
         cwd=tmp_path,
         env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=True,
     )
-    workers = [set((tmp_path / lane).read_text().split()) for lane in ("docker", "e2e")]
-    assert [len(lane) for lane in workers] == [1, 1]
-    assert workers[0] != workers[1]
+    pairs = [line.split() for line in ran.read_text().splitlines()]
+    assert len(pairs) == 30
+    assert len({worker for worker, name in pairs if name in {"test_docker_a", "test_d"}}) == 1
+    begun = dict(reversed(pairs))
+    assert set(begun.values()) == {"test_docker_a", "test_f", "test_e"}

@@ -1,7 +1,7 @@
 """What the checks of the Docker world share: its engine, a child to kill, and snapshots of it.
 
-The engine is the tests' own, in a network namespace that plays the host. Its images are built
-once and stay; each check starts from a state that it makes, and leaves the world down.
+The engine is that of tests/docker, in a network namespace that plays the host. Its images are
+built once and stay; each check starts from a state that it makes, and leaves the world down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any
 import yaml
 from docker import DockerClient
 
-from tests.support.own_engine import RUN, engine_paths, print_nothing
+from tests.support import own_engine
+from tests.support.own_engine import engine_paths, print_nothing
 from tests.support.own_engine import in_namespace as in_namespace_of
 from tests.support.project import ROOT
 from tests.support.step_proxy import WatchedProject
@@ -42,9 +43,8 @@ from twinstack.reconcile import Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.paths import InstancePaths
 
-NAME = f"{RUN}-checks"
-ENGINE = engine_paths(NAME)
-INSTANCE = f"dc{RUN}"
+NAME = str(own_engine.RUN)
+ENGINE, INSTANCE = own_engine.ENGINE, own_engine.INSTANCE
 UP_TIMEOUT_S = 90.0
 Edit = Callable[[dict[str, Any]], object]
 

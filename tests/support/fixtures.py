@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.project import ROOT
 from tests.support.sandbox import Sandbox, sandbox
+
+if TYPE_CHECKING:
+    from twinstack.compose.engine_leftovers import HostState
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +25,36 @@ def software() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: the test makes network namespaces")
     Stack("main", ROOT / "topology.yml").software(print)
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """Skip where no engine can be started."""
+    from tests.support.own_engine import remove_what_dead_runs_left
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not shutil.which("dockerd"):
+        pytest.skip("needs dockerd (make setup)")
+    remove_what_dead_runs_left()
+
+
+@pytest.fixture(scope="session")
+def engine_host(able: None) -> Iterator[HostState]:
+    """Make the network namespace that plays the host of the tests' own engine.
+
+    Gives how it was before any engine. The checks and tests/docker share the engine, for its images
+    take half a minute to build.
+    """
+    from tests.support import own_engine
+    from twinstack.compose.engine_leftovers import observe
+
+    own_engine.make_namespace(str(own_engine.RUN))
+    try:
+        yield observe(own_engine.PREFIX)
+    finally:
+        own_engine.end_engine(own_engine.ENGINE)
+        own_engine.remove_namespace(str(own_engine.RUN))
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,17 @@ def end_engine(engine: EnginePaths) -> None:
             remove_tree(directory)
 
 
+def kill_engine(engine: EnginePaths) -> None:
+    """Kill an engine of the tests: what it held stays, and the next command finds none."""
+    record = read_record(engine)
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    while start_ticks(record.pid):
+        with suppress(ChildProcessError):
+            os.waitpid(record.pid, os.WNOHANG)
+        time.sleep(0.01)
+
+
 def is_ours(engine: EnginePaths) -> bool:
     """Whether an engine that we started is running."""
     record = read_record(engine)

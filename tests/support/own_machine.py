@@ -45,11 +45,12 @@ class OwnMachine(Sandbox):
         return [*target, "/run/enter", str(ROOT), *words]
 
     def invoke(
-        self, *words: str, check: bool = True, timeout_s: float = 300
+        self, *words: str, check: bool = True, timeout_s: float = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a task by the machine's own interpreter; its JSON is as its schema says."""
         program = INVOKE if self.root == HOST else f"{ROOT}/.venv/bin/invoke"
-        done = self.run(program, *words, check=check, timeout_s=timeout_s)
+        own = ("env", *(f"{name}={value}" for name, value in environment.items()))
+        done = self.run(*own, program, *words, check=check, timeout_s=timeout_s)
         if "--json" in words:
             contract.check(done.stdout)
         return done

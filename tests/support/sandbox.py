@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support import contract
+from tests.support import contract, task_server
 from tests.support.project import ROOT
 from twinstack.namespaces import cgroups
 
@@ -104,28 +104,22 @@ class Sandbox:
         return {**own, "TWINSTACK_INSTANCE": self.instance, "COLUMNS": "80"}
 
     def invoke(
-        self, *words: str, check: bool = True, timeout_s: float = 180
+        self, *words: str, check: bool = True, timeout_s: float = 180, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a task as its user does; its JSON is as its schema says."""
-        done = self.run(INVOKE, *words, check=check, timeout_s=timeout_s)
+        own = {**self.environment, **environment}
+        done = task_server.run(self.host, own, words, timeout_s)
+        if check:
+            assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         if "--json" in words:
             contract.check(done.stdout)
         return done
 
     def calls(self, lines: Sequence[str], **environment: str) -> dict[str, tuple[int, str, str]]:
-        """Run tasks, each in a child of one process: exit code, output and errors by its line."""
-        done = subprocess.run(
-            self.command(
-                ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.calls"]
-            ),
-            input=json.dumps([line.split() for line in lines]),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-            env={**self.environment, **environment},
-        )
-        return dict(zip(lines, map(tuple, json.loads(done.stdout)), strict=True))
+        """Run tasks in another environment: exit code, output and errors by its line."""
+        own = {**self.environment, **environment}
+        found = {line: task_server.run(self.host, own, line.split(), 120) for line in lines}
+        return {line: (done.returncode, done.stdout, done.stderr) for line, done in found.items()}
 
     def fetch(self, url: str, *options: str, where: str = "host") -> str:
         """Get a URL with curl; the body, whatever the status."""
@@ -274,10 +268,11 @@ _LOOKS = {
     "run": "find /run | sort",
     "cgroups": "find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort",
     "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
-    "processes": "own=$(readlink /proc/self/ns/mnt); for p in /proc/[0-9]*; do"
-    " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0\\n' '  ' < $p/cmdline && echo; done"
+    "processes": "own=$(stat -Lc %i /proc/self/ns/mnt);"
+    " stat -Lc '%i %n' /proc/[0-9]*/ns/mnt | awk -F '[ /]' -v own=$own '$1 == own { print $4 }'"
+    " | while read -r pid; do tr '\\0\\n' '  ' < /proc/$pid/cmdline && echo; done"
     # A rotate.sh is between two of its pauses now and then.
-    " | grep -v '^sh -c\\|^grep\\|^sort\\|^sleep 5 $\\|^$' | sort",
+    " | grep -v '^sh -c\\|^stat\\|^awk\\|^grep\\|^sort\\|^sleep 5 $\\|^$' | sort",
     # What PostgreSQL keeps within its directory is its own business.
     "data": "find /var/lib/twinstack/INSTANCE -path '*/postgres-db/*' -prune -o -print | sort",
 }

@@ -1,8 +1,9 @@
 """Hold slow clients open before a port, and measure what others wait meanwhile.
 
-`python -m tests.support.slow_clients ADDRESS PORT COUNT` opens COUNT clients of each kind: of one
-byte of a head every half second, of one byte of a body, and of one byte read from a long answer.
-Others' requests come every 10 ms on kept connections. Prints JSON; times in milliseconds.
+`python -m tests.support.slow_clients ADDRESS PORT COUNT SECONDS` opens COUNT clients of each kind:
+of one byte of a head every half second, of one byte of a body, and of one byte read from a long
+answer. Others' requests come every 10 ms on kept connections: for some seconds before, while the
+clients are held, and after. Prints JSON; times in milliseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from statistics import quantiles
 
-PACE_S, PERIOD_S, SETTLE_S, WATCH_S = 0.5, 0.010, 1.0, 4.0
+PACE_S, PERIOD_S, SETTLE_S = 0.5, 0.010, 1.0
 END_S = 24.0
 _POST = b"POST /api/cart HTTP/1.1\r\nHost: slow\r\nContent-Length: 60000\r\n\r\n"
 _GET = b"GET /api/products HTTP/1.1\r\nHost: slow\r\n\r\n"
@@ -100,16 +101,16 @@ def hold(address: tuple[str, int], count: int) -> dict[str, list[float]]:
     return slow.ended_s
 
 
-def main(host: str, port: str, count: str) -> None:
-    address = (host, int(port))
+def main(host: str, port: str, count: str, watched: str) -> None:
+    address, seconds = (host, int(port)), float(watched)
     waits_ms(address, 1.0)
-    before, good = waits_ms(address, WATCH_S)
+    before, good = waits_ms(address, seconds)
     with ProcessPoolExecutor(1) as pool:  # its own process: its work is not what others wait for
         holding = pool.submit(hold, address, int(count))
         time.sleep(SETTLE_S)
-        during, meanwhile = waits_ms(address, WATCH_S)
+        during, meanwhile = waits_ms(address, seconds)
         ended = holding.result()
-    after, again = waits_ms(address, WATCH_S)
+    after, again = waits_ms(address, seconds)
     p99_ms = [round(quantiles(took, n=100)[98], 2) for took in (before, during, after)]
     document = {
         "p99_ms": dict(zip(("before", "during", "after"), p99_ms, strict=True)),

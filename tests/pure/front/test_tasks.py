@@ -18,6 +18,7 @@ import tasks
 from front import bench, clean, doctor, invocation, reporting
 from front import docker as docker_tasks
 from front import net as net_tasks
+from tests.support import task_server
 from tests.support.project import ROOT
 from tests.support.tasks import FakeNet, call
 from twinstack import stack
@@ -214,19 +215,12 @@ def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: 
 def test_an_output_that_knows_ascii_alone_is_no_traceback() -> None:
     lines = [["--list"], ["policy.show"], ["policy.show", "--json"], ["doctor"], ["net.logs", "ü→"]]
     lines += [[name, "--help"] for name, _ in every_task()]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.calls"],
-        cwd=ROOT,
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "TWINSTACK_INSTANCE": "t-ascii"},
-    )
-    for line, (code, output, errors) in zip(lines, json.loads(done.stdout), strict=True):
-        assert (output + errors).isascii(), line
-        assert "Traceback" not in errors, line
-        assert code == 0 or line[-1] != "--help", line
+    own = {**os.environ, "PYTHONIOENCODING": "ascii", "TWINSTACK_INSTANCE": "t-ascii"}
+    for line in lines:
+        done = task_server.run(0, own, line, 20)
+        assert (done.stdout + done.stderr).isascii(), line
+        assert "Traceback" not in done.stderr, line
+        assert done.returncode == 0 or line[-1] != "--help", line
 
 
 def test_json_keeps_what_an_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
