@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,14 +23,14 @@ from typing import TypeVar
 
 from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
-from bench.engine.redis import forgetting
 from bench.load.programs import Program, await_port, free_port, running
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
-from twinstack.errors import Missing, StepFailed
+from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
 from twinstack.namespaces import supervisor
+from twinstack.observe.redis import command_calls, operated
 from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
@@ -276,6 +277,28 @@ def _remove_rules(place: Place) -> None:
         chain = _chain(place)
         jumps = (f"-D {builtin} -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
         _restore_tables(*jumps, f"-F {chain}", f"-X {chain}")
+
+
+@contextmanager
+def forgetting(
+    redis: Endpoint, password: str, key: str, every_s: float, namespace: Path | None = None
+) -> Iterator[None]:
+    """Delete a key again and again while the block lasts. Raises: CannotTell."""
+    command_calls(redis, password, namespace)  # it answers, and knows the password
+    ended = threading.Event()
+
+    def forget() -> None:
+        with suppress(CannotTell), operated(redis, password, namespace) as ask:
+            while not ended.wait(every_s):
+                ask("DEL", key)
+
+    forgets = threading.Thread(target=forget)
+    forgets.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        forgets.join()
 
 
 def _forget_catalogue(place: Place) -> None:

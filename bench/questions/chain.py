@@ -18,13 +18,13 @@ from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.loads import by_ab
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
-from bench.engine.redis import command_calls
 from bench.load import Tally
 from bench.load.ab import AbLoad
 from bench.questions.naive import naive_chain
 from bench.questions.near_chain import near_chain
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
+from twinstack.observe.redis import command_calls
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software

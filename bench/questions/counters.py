@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bench.engine import worlds
 from bench.engine.arm import Arm
-from bench.engine.redis import command_calls
 from bench.load import Tally
 from bench.questions.causes import Place, saved_rules
 from twinstack.errors import CannotTell
+from twinstack.observe.redis import command_calls
 
 _REST_S = 2.0
 

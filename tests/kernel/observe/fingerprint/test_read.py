@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine.fingerprint_network import network_values
-from bench.engine.fingerprint_process import process_values, renaming
 from tests.support.bench_fakes import PLAN
 from tests.support.loopback import in_own_netns
 from tests.support.project import ROOT
 from twinstack.confinement import seccomp
 from twinstack.linux.ptrace import seccomp_filters
+from twinstack.observe.fingerprint.network import network_values
+from twinstack.observe.fingerprint.process import process_values, renaming
 
 pytestmark = [
     pytest.mark.kernel,

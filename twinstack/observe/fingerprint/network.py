@@ -2,28 +2,24 @@
 
 Both ends of its links (MTU, queueing, offloads), its port and bridge, its own sysctls and rules;
 then, once a world, the host's rules, conntrack and sysctls. One child visits every network
-namespace. Source: rtnetlink(7), ethtool.h, iptables-save(8).
+namespace. Source: rtnetlink(7), iptables-save(8).
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import re
-import socket
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.fingerprint_limits import Values
-from twinstack.linux import child, links, nft_tables, process
+from twinstack.linux import child, ethtool, links, nft_tables, process
 from twinstack.linux.netlink import Netlink, as_text, as_u32, nested
 from twinstack.linux.rtnetlink import BR, BRPORT, IFLA, INFO
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model import names
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
+from twinstack.observe.fingerprint.limits import Values
 
 #: Sysctls of a replica's namespace, below net.
 _SYSCTLS = (
@@ -46,8 +42,6 @@ _HOST_SYSCTLS = (
     "netfilter.nf_conntrack_tcp_timeout_time_wait core.rps_sock_flow_entries"
 )
 _TRACKED = "net.netfilter.nf_conntrack_count"
-_SIOCETHTOOL, _ETHTOOL_GSTRINGS, _ETHTOOL_GFEATURES, _ETHTOOL_GSSET_INFO = 0x8946, 0x1B, 0x3A, 0x37
-_ETH_SS_FEATURES, _NAME_BYTES, _FEATURE_BLOCK = 4, 32, struct.Struct("=4I")
 _NUMBERS = {
     "mtu": IFLA.MTU,
     "txqlen": IFLA.TXQLEN,
@@ -181,16 +175,16 @@ def _visit(name: str) -> _Visit:
     read = sysctls.read([*(f"net.{word}" for word in words.split()), _TRACKED])
     values = {key: " ".join(value.split()) for key, value in read.items()}
     sysctls.close()
-    with Netlink() as netlink, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with Netlink() as netlink:
         found = [message for message in links.dump_messages(netlink) if message.name != "lo"]
-        ends = tuple(_link(message, sock.fileno()) for message in found)
+    ends = tuple(map(_link, found))
     counts = sorted(nft_tables.rule_counts().items())
     netfilter = " ".join(f"{table}={count}" for table, count in counts)
     rules = process.run(["iptables-save"]).stdout if name == HOST else ""
     return _Visit(ends, values, netfilter, rules)
 
 
-def _link(message: links.LinkMessage, sock: int) -> _Link:
+def _link(message: links.LinkMessage) -> _Link:
     parts, info = message.parts, nested(message.parts, IFLA.LINKINFO)
     values = {name: str(as_u32(parts.get(kind)) or 0) for name, kind in _NUMBERS.items()}
     xdp = nested(parts, IFLA.XDP)
@@ -199,7 +193,7 @@ def _link(message: links.LinkMessage, sock: int) -> _Link:
         "kind": as_text(info.get(INFO.KIND)) or "device",
         "qdisc": as_text(parts.get(IFLA.QDISC)) or "none",
         "xdp": "attached" if attached else "none",
-        "offloads": _offloads(message.name, sock),
+        "offloads": " ".join(ethtool.features_on(message.name)),
     }
     port, bridge = nested(info, INFO.SLAVE_DATA), nested(info, INFO.DATA)
     return _Link(
@@ -214,29 +208,3 @@ def _link(message: links.LinkMessage, sock: int) -> _Link:
 
 def _flags(parts: Mapping[int, memoryview], kinds: type[BRPORT] | type[BR]) -> str:
     return " ".join(kind.name.lower() for kind in kinds if kind in parts and any(parts[kind]))
-
-
-def _offloads(name: str, sock: int) -> str:
-    """Name the features of a device that are on. Same as: ethtool -k NAME. Source: ethtool.h."""
-    count = _ethtool(
-        name, sock, struct.pack("=IIQI", _ETHTOOL_GSSET_INFO, 0, 1 << _ETH_SS_FEATURES, 0)
-    )
-    number = struct.unpack_from("=I", count, 16)[0]
-    head = struct.pack("=III", _ETHTOOL_GSTRINGS, _ETH_SS_FEATURES, number)
-    strings = _ethtool(name, sock, head + bytes(number * _NAME_BYTES))[12:]
-    blocks = (number + 31) // 32
-    head = struct.pack("=II", _ETHTOOL_GFEATURES, blocks)
-    features = _ethtool(name, sock, head + bytes(blocks * _FEATURE_BLOCK.size))[8:]
-    active = [block[2] for block in _FEATURE_BLOCK.iter_unpack(features)]
-    on = (
-        strings[at * _NAME_BYTES : (at + 1) * _NAME_BYTES].rstrip(b"\0").decode()
-        for at in range(number)
-        if active[at // 32] >> at % 32 & 1
-    )
-    return " ".join(sorted(filter(None, on)))
-
-
-def _ethtool(name: str, sock: int, request: bytes) -> bytes:
-    buffer = ctypes.create_string_buffer(request, len(request))
-    fcntl.ioctl(sock, _SIOCETHTOOL, struct.pack("16sP", name.encode(), ctypes.addressof(buffer)))
-    return buffer.raw

@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import loads, redis
-from bench.engine.fingerprint_limits import Values
-from bench.engine.fingerprint_network import network_values
-from bench.engine.fingerprint_process import SECRET, process_values, renaming
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import process
 from twinstack.linux.ptrace import seccomp_filters
 from twinstack.model.plan import HOST
+from twinstack.observe import redis
+from twinstack.observe.fingerprint.limits import Values
+from twinstack.observe.fingerprint.network import network_values
+from twinstack.observe.fingerprint.process import SECRET, process_values, renaming
 from twinstack.software.secrets import operator_password
 from twinstack.world import Endpoint, LocalWorld
 
@@ -57,10 +57,11 @@ class Fingerprint:
     values: Mapping[str, Mapping[str, str]]  # key → replica, or WHOLE → value
 
 
-def read(world: LocalWorld, service: str, path: str) -> Fingerprint:
-    """Read a running world, entered by a service's own address.
+def read(world: LocalWorld, ask: Callable[[], bytes]) -> Fingerprint:
+    """Read a running world, and what it answers to a request.
 
-    Raises: Missing when it is not up; CannotTell where something cannot be read; StepFailed.
+    Raises: Missing when it is not up; CannotTell where something cannot be read; StepFailed; as
+    `ask`.
     """
     states = world.status()
     down = [state.name for state in states if state.state != "healthy"]
@@ -75,7 +76,7 @@ def read(world: LocalWorld, service: str, path: str) -> Fingerprint:
     members: dict[str, set[int]] = {}
     for member in world.processes():
         members.setdefault(member.replica, set()).add(member.pid)
-    answer = loads.get_ok(world.endpoint(service), path)
+    answer = ask()
     filters, rename = seccomp_filters(mains.values()), renaming(plan, world.name)
     network = network_values(plan, world.name, mains, world.namespaces().get(HOST))
     values: dict[str, dict[str, str]] = {}

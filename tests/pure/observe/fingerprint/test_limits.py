@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from bench.engine import fingerprint_limits as limits
 from twinstack.linux.procfs import parse_mountinfo
+from twinstack.observe.fingerprint import limits
 
 MOUNTS = parse_mountinfo("""\
 33 20 0:29 / / ro,relatime - overlay overlay rw,lowerdir=/x:/y:/z,upperdir=/u,volatile

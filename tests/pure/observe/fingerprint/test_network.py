@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.engine.fingerprint_network import rule_values
 from tests.support.bench_fakes import PLAN
 from twinstack.model.topology import WorldName
+from twinstack.observe.fingerprint.network import rule_values
 from twinstack.policy.chains import chains
 
 HEAD = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.engine import redis
+from twinstack.observe import redis
 
 
 def test_calls_are_read_by_command() -> None:

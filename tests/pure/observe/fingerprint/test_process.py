@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.engine import fingerprint_process as process
 from tests.support.bench_fakes import PLAN
 from twinstack.model.topology import WorldName
+from twinstack.observe.fingerprint import process
 
 POSTGRES = {
     10: (1, "postgres -D /data"),

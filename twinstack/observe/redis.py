@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -58,28 +57,6 @@ def settings(redis: Endpoint, password: str, namespace: Path | None = None) -> d
     with operated(redis, password, namespace) as ask:
         words = ask("CONFIG", "GET", "*")
         return dict(zip(words[::2], words[1::2], strict=True))
-
-
-@contextmanager
-def forgetting(
-    redis: Endpoint, password: str, key: str, every_s: float, namespace: Path | None = None
-) -> Iterator[None]:
-    """Delete a key again and again while the block lasts. Raises: CannotTell."""
-    command_calls(redis, password, namespace)  # it answers, and knows the password
-    ended = threading.Event()
-
-    def forget() -> None:
-        with suppress(CannotTell), operated(redis, password, namespace) as ask:
-            while not ended.wait(every_s):
-                ask("DEL", key)
-
-    forgets = threading.Thread(target=forget)
-    forgets.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        forgets.join()
 
 
 def parse_calls(text: str) -> dict[str, int]:

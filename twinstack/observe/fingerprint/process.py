@@ -1,6 +1,6 @@
 """What a replica runs: its command, environment, libraries, configuration, mounts and output.
 
-Read from /proc and the process's own root, as `fingerprint_limits` reads what holds it. No value of
+Read from /proc and the process's own root, as `limits` reads what holds it. No value of
 a secret is read. What differs by design (its own world's addresses) is renamed, so that the rest
 can be compared word by word. Source: proc(5).
 """
@@ -14,12 +14,12 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bench.engine.fingerprint_limits import Values, limit_values, mounted_at
 from twinstack.errors import CannotTell
 from twinstack.linux.procfs import PROC, cmdline, read_mounts, read_status
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 from twinstack.model.topology import WorldName
+from twinstack.observe.fingerprint.limits import Values, limit_values, mounted_at
 
 Rename = Callable[[str], str]
 
