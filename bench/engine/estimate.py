@@ -9,7 +9,7 @@ Each start of the services draws hash seeds and addresses anew, and with them a 
 of a percent or so. Blocks of one deployment share it, so their spread says nothing of it: the
 interval is Student's t over the deployments' own estimates. A program that is not redeployed has
 the signed-rank interval of its blocks, which holds for that one process.
-bench/engine/simulate.py shows the coverage, tests/pure/bench/engine/ checks it.
+tests/support/simulate.py shows the coverage, tests/pure/bench/engine/ checks it.
 
 Source: Abedi & Brecht, ICPE 2017; Kalibera & Jones, ISMM 2013 (repeat where the variance arises);
 Hodges & Lehmann, Ann. Math. Statist. 34, 1963; Holm, Scand. J. Statist. 6, 1979.

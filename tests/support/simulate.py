@@ -1,10 +1,10 @@
 """How often the benchmark is right, on noise fitted to a shared machine of two cores; pure.
 
-`python -m bench.engine.simulate` prints coverage, width and power of each design. The noise is that
-of 360 windows of 2 s (bench/results/20261126T020922Z-turns.json): a drift that comes back within
-some 18 s, white noise, and for each deployment a lasting difference between the arms. CPU time per
-request moves against the rate (−0.9): both follow the machine's speed. Stalls are assumed, there is
-none in those windows.
+`python -m tests.support.simulate` prints coverage, width and power of each design. The noise is
+that of 360 windows of 2 s (bench/results/20261126T020922Z-turns.json): a drift that comes back
+within some 18 s, white noise, and for each deployment a lasting difference between the arms. CPU
+time per request moves against the rate (−0.9): both follow the machine's speed. Stalls are assumed,
+there is none in those windows.
 """
 
 from __future__ import annotations

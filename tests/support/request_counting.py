@@ -1,6 +1,6 @@
 """What counting a request costs: services/common/request_stats.py, and prometheus_client's own.
 
-    PYTHONPATH=. .venv/bin/python bench/reference/request_counting.py
+    .venv/bin/python -m tests.support.request_counting
 
 Units: nanoseconds a request, the least and the median of many rounds; of the exposition,
 milliseconds; of the imports, MiB of resident memory and milliseconds.
@@ -108,8 +108,8 @@ class Nothing:
         pass
 
 
-def begin(status: str, headers: object, exc_info: object = None) -> None:
-    pass
+def begin(status: str, headers: object, failure: object = None) -> Callable[[bytes], object]:
+    return lambda body: None
 
 
 def imported(modules: str) -> str:
@@ -126,4 +126,5 @@ def imported(modules: str) -> str:
     return min(each.stdout.rstrip() for each in done)
 
 
-main()
+if __name__ == "__main__":
+    main()
