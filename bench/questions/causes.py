@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
-from twinstack.namespaces import supervisor
+from twinstack.linux.waiting import until
 from twinstack.observe.redis import command_calls, operated
 from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
@@ -38,7 +37,7 @@ from twinstack.world import Endpoint, LocalWorld
 #: The service with half a quota, and the one that lacks its last replica.
 LIMITED, _LACKING = "api-gateway", "product-service"
 _LEAST_CORES, _RULES, _DNS_PORT = 0.02, 2_000, 5353
-_FORGET_S, _POLL_S, _BOUND_S = 0.01, 0.05, 15.0
+_FORGET_S, _BOUND_S = 0.01, 15.0
 #: Gives one address for every name, for no time.
 _DNS_SERVER = """
 import socket, sys
@@ -122,12 +121,9 @@ def planted(place: Place, cause: Cause) -> Iterator[Mapping[int, str] | None]:
 
 
 def _await(name: str, what: str, done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _BOUND_S
-    while not done():
-        if time.monotonic() > deadline:
-            cause = f"not within {_BOUND_S:g} s"
-            raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
-        time.sleep(_POLL_S)
+    if not until(done, _BOUND_S):
+        cause = f"not within {_BOUND_S:g} s"
+        raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
 
 
 def set_cpus(group: ControlGroup, cpus: float | None) -> None:
@@ -188,12 +184,12 @@ def _lacks(place: Place) -> bool:
 
 
 def _stop_last(place: Place) -> None:
-    supervisor.end_programs(place.paths, {_last(place)})
+    place.world.stop(_last(place))
 
 
 def _start_last(place: Place) -> None:
     if _lacks(place):
-        supervisor.start_program(place.paths, _last(place))
+        place.world.start(_last(place))
         states = place.world.status
         _await(REPLICA, "be taken away", lambda: all(s.state == "healthy" for s in states()))
 

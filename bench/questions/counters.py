@@ -1,6 +1,6 @@
 """What causes are known by, counted beside a load: see `symptoms`.
 
-Source: proc(5): /proc/PID/io, /proc/PID/net/snmp.
+Source: proc(5): /proc/PID/io.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bench.engine.arm import Arm
 from bench.load import Tally
 from bench.questions.causes import Place, saved_rules
 from twinstack.errors import CannotTell
+from twinstack.linux.counters import snmp
 from twinstack.observe.redis import command_calls
 
 _REST_S = 2.0
@@ -67,7 +68,7 @@ def _counters(place: Place) -> dict[str, float]:
     counters = dict.fromkeys(("opened", "datagrams", "waited_lines"), 0.0)
     try:
         for replica, pid in place.world.main_pids().items():
-            kinds = parse_snmp(Path(f"/proc/{pid}/net/snmp").read_text(encoding="ascii"))
+            kinds = snmp(pid)
             if replica != worlds.EDGE:  # those are its clients'
                 counters["opened"] += kinds["Tcp", "PassiveOpens"]
             counters["datagrams"] += kinds["Udp", "OutDatagrams"]
@@ -80,13 +81,3 @@ def _counters(place: Place) -> dict[str, float]:
     redis, network = place.world.endpoint("redis-cache"), place.redis_network
     calls = command_calls(redis, place.redis_password, network)
     return {**counters, "fills": float(calls.get("set", 0))}
-
-
-def parse_snmp(text: str) -> dict[tuple[str, str], int]:
-    """Read /proc/net/snmp: a line of names and a line of values for each protocol; pure."""
-    lines = [line.split() for line in text.splitlines()]
-    return {
-        (names[0].rstrip(":"), name): int(value)
-        for names, values in zip(lines[::2], lines[1::2], strict=True)
-        for name, value in zip(names[1:], values[1:], strict=True)
-    }

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from twinstack.errors import StepFailed, TwinstackError
-from twinstack.linux import child, libc, process
+from twinstack.linux import child, counters, libc, process
 from twinstack.linux.libc import Clone
 
 Result = TypeVar("Result")
@@ -84,5 +84,4 @@ def no_software(*_: object) -> NoReturn:
 
 def cpu_s() -> float:
     """Give what this process and its ended children have used of the processors."""
-    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return time.process_time() + counters.children_cpu_s()

@@ -20,12 +20,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.engine import published_ports
-from bench.load.programs import Session, cpu_us, free_port
+from bench.load.programs import free_port
 from bench.questions.rungs.pair import (
+    LINE_BYTES,
     LadderPlace,
     Proof,
     cleared,
-    packets,
     rules,
     serving,
     standing,
@@ -36,13 +36,15 @@ from twinstack.compose.engine_paths import DEFAULT
 from twinstack.compose.render import KIND_LABEL
 from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
+from twinstack.linux.counters import cpu_us, packets
 from twinstack.linux.procfs import read_status
+from twinstack.linux.session import Session
 from twinstack.model.plan import Plan
 from twinstack.stack import Stack
 from twinstack.swarm.client import client_of
 from twinstack.swarm.world import SwarmWorld
 
-_PORT, _START_S, _LINE_BYTES = 5000, 20.0, 20
+_PORT, _START_S = 5000, 20.0
 HOST = "this host"
 
 
@@ -128,7 +130,7 @@ class Engine:
                 kind, _space, file = self.inspect(own, path).partition(" ")
                 return Path(file).stat().st_size if kind == "json-file" else 0.0
 
-            return Proof("its bytes", size, _LINE_BYTES)
+            return Proof("its bytes", size, LINE_BYTES)
 
         yield SideRung(bare, HOST, self.place(host, local, confined, local))
         json = self.place(host, other, logged, other, "json-file")
@@ -158,7 +160,7 @@ class Engine:
 @contextmanager
 def loopback(name: str) -> Iterator[LadderPlace]:
     """Ask a server on this host's own loopback: what an engine's container is compared with."""
-    own, proof = f"127.0.0.1:{free_port()}", Proof("lo", lambda _: packets(0, "lo"))
+    own, proof = f"127.0.0.1:{free_port()}", Proof("lo", lambda _: packets("self", "lo"))
     with standing(name, serving(own), own, {name: proof}) as place:
         yield place
 

@@ -21,9 +21,10 @@ from typing import IO
 
 from bench.engine.arm import CLIENT, PROGRAMS
 from bench.load import Tally, echo
-from bench.load.programs import Session, cpu_us, started
 from twinstack.errors import CannotTell, NotHealthy
 from twinstack.linux import process, procfs
+from twinstack.linux.counters import cpu_us
+from twinstack.linux.session import Session, started
 
 PYTHON = str(Path(sys.executable).resolve())
 #: Client, server and a log's reader share the last CPU.
@@ -31,6 +32,8 @@ CPU = max(os.sched_getaffinity(0))
 _PROBES, _MOST, _PATIENCE_S = 50, 10_000_000, 15.0
 #: A log's reader may be late.
 _LATE_S = 1.0
+#: What a request writes to a log, at least.
+LINE_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +177,6 @@ def cleared(script: str) -> Iterator[None]:
             yield
         finally:
             shell.communicate(b"\n")
-
-
-def packets(pid: int, link: str) -> float:
-    """Read how many packets a link has received or sent, the smaller one; 0 without the link."""
-    for line in Path(f"/proc/{pid or 'self'}/net/dev").read_text().splitlines():
-        name, _, counters = line.partition(":")
-        if name.strip() == link:
-            return min(float(counters.split()[place]) for place in (1, 9))
-    return 0.0
 
 
 def rules(pid: int, *parts: str) -> float:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.load import programs
-from bench.load.programs import Session, cpu_us
 from bench.questions.rungs.course import SIDE, Edge
-from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, packets, serving, standing
+from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, serving, standing
 from twinstack.errors import NotHealthy
 from twinstack.linux import child, procfs
+from twinstack.linux.counters import cpu_us, packets
 from twinstack.linux.process import run
+from twinstack.linux.session import Session, started
+from twinstack.linux.waiting import until
 from twinstack.model.vxlan import OVERLAY_MTU, VXLAN_PORT
 
 Make = Callable[[str], AbstractContextManager[LadderPlace]]
@@ -144,7 +145,7 @@ def rootless(name: str, *, words: str, asked: str) -> Iterator[LadderPlace]:
     """
     with laid(name, 2, _host) as (host, client):
         opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
-        with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
+        with started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
             _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
             proofs = {
                 name: Proof("tap0", lambda _: packets(client, "tap0")),
@@ -161,9 +162,9 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
 
     with laid(name, 1, _host) as (own,):
 
-        def find(started: Session) -> Sequence[int]:
+        def find(leader: Session) -> Sequence[int]:
             _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
-            return family(started.pid)
+            return family(leader.pid)
 
         sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
         words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
@@ -188,11 +189,8 @@ def _pinned(*words: str) -> list[str]:
 
 
 def _await(name: str, noun: str, file: Path, text: str) -> None:
-    deadline = time.monotonic() + _START_S
-    while text not in file.read_text():
-        if time.monotonic() > deadline:
-            raise NotHealthy(name, "does not start", f"no {noun} within {_START_S:g} s")
-        time.sleep(0.02)
+    if not until(lambda: text in file.read_text(), _START_S, 0.02):
+        raise NotHealthy(name, "does not start", f"no {noun} within {_START_S:g} s")
     time.sleep(0.2)  # what it sets up with it comes a moment later
 
 

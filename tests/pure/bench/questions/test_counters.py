@@ -1,4 +1,4 @@
-"""Counters of every protocol are read by name."""
+"""Counters are those of one window, for each of its requests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ import pytest
 from bench.engine.arm import Arm
 from bench.load import Tally
 from bench.questions import counters
-from bench.questions.counters import counting, parse_snmp
-
-
-def test_counters_are_read_by_protocol_and_name() -> None:
-    text = "Tcp: ActiveOpens PassiveOpens\nTcp: 7 9\nUdp: InDatagrams OutDatagrams\nUdp: 1 2\n"
-    assert parse_snmp(text)["Tcp", "PassiveOpens"] == 9
-    assert parse_snmp(text)["Udp", "OutDatagrams"] == 2
+from bench.questions.counters import counting
 
 
 def test_counters_are_of_one_window_per_request_and_read_around_it(
