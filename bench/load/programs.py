@@ -125,6 +125,12 @@ def free_port() -> int:
         return port
 
 
+def nginx(name: str, tree: Path, place: Path, *options: str, network: int | None = None) -> Program:
+    """Give nginx in its root tree; its configuration is nginx.conf in a directory of the host."""
+    words = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf", *options)
+    return Program(name, words, tree, ((place, "/mnt"),), network=network)
+
+
 def nginx_conf(http: str) -> str:
     """Write an nginx.conf of one worker that logs nothing and keeps connections; pure."""
     spools = "\n".join(

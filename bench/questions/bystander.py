@@ -96,8 +96,7 @@ class Bystander:
             answer = f"location / {{ return 200 '{'x' * _ANSWER_BYTES}'; }}"
             conf = programs.nginx_conf(f"    server {{ listen {_PORT}; {answer} }}")
             (place / "nginx.conf").write_text(conf)
-            words, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
-            program = programs.Program("nginx", words, self.tree, binds, network=inner)
+            program = programs.nginx("nginx", self.tree, place, network=inner)
             server = stack.enter_context(programs.running([program]))["nginx"]
             at = Path(f"/proc/{outer}/ns/net")
             child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, _PORT))

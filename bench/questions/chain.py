@@ -109,14 +109,9 @@ def _stage(
 
 def spread(endpoints: Sequence[Endpoint], path: str, requests: int) -> Callable[[], Tally]:
     """Spread a load over endpoints, one `ab` each, all at once, and add what they counted."""
+    shares = (_shares(of, len(endpoints)) for of in (requests, CONCURRENCY))
     loads = [
-        by_ab(endpoint, AbLoad(path, share, clients))
-        for endpoint, share, clients in zip(
-            endpoints,
-            _shares(requests, len(endpoints)),
-            _shares(CONCURRENCY, len(endpoints)),
-            strict=True,
-        )
+        by_ab(each[0], AbLoad(path, *each[1:])) for each in zip(endpoints, *shares, strict=True)
     ]
 
     def load() -> Tally:
@@ -138,20 +133,13 @@ def proven(
         before = command_calls(redis, password).get("get", 0)
         tally = load()
         reads = command_calls(redis, password).get("get", 0) - before
+        cause = f"{reads} reads for {tally.done} answers"
         if name == NEAR and reads > NEAR_PART * tally.done:
-            raise CannotTell(
-                name,
-                "read Redis too often for a near cache",
-                f"{reads} reads for {tally.done} answers",
-                "see the log of the product service, and that nobody places orders meanwhile",
-            )
+            remedy = "see the log of the product service, and that nobody places orders meanwhile"
+            raise CannotTell(name, "read Redis too often for a near cache", cause, remedy)
         if name != NEAR and reads < tally.done:
-            raise CannotTell(
-                name,
-                "did not read Redis for every request",
-                f"{reads} reads for {tally.done} answers",
-                "see that Redis is healthy and that nothing answers from memory",
-            )
+            remedy = "see that Redis is healthy and that nothing answers from memory"
+            raise CannotTell(name, "did not read Redis for every request", cause, remedy)
         return tally
 
     return proved

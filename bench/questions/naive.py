@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.engine import loads
 from bench.engine.worlds import EDGE
-from bench.load.programs import USER, Program, Running, await_port, running, workspace
+from bench.load.programs import USER, Program, Running, await_port, nginx, running, workspace
 from twinstack.errors import CannotTell, Missing, NotHealthy
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import OPERATOR
@@ -32,47 +32,48 @@ _REQUESTS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
 
 
 @dataclass(frozen=True, slots=True)
-class NaiveChain:
-    """The running chain."""
+class RunningChain:
+    """A chain of programs; the stores that it reads are the world's."""
 
     edge: Endpoint  # where it is entered
     programs: tuple[Running, ...]
 
     def pids(self) -> list[int]:
-        """List its processes; Redis is the world's."""
+        """List its processes."""
         return [pid for program in self.programs for pid in program.pids()]
+
+
+@contextmanager
+def chained(name: str, programs: Sequence[tuple[Program, Endpoint]]) -> Iterator[RunningChain]:
+    """Run the programs of a chain, the last is its edge, until the block ends.
+
+    Raises: NotHealthy; CannotTell when it does not answer as ours does.
+    """
+    edge = programs[-1][1]
+    with running([program for program, _ in programs]) as started:
+        for program, at in programs:
+            await_port(started[program.name], at.address, at.port)
+        try:
+            answer = loads.wait_ok(edge, "/api/products", timeout_s=10)
+        except CannotTell as error:
+            logs = " / ".join(filter(None, (program.tail() for program in started.values())))
+            raise NotHealthy(name, error.failure, logs[-1000:]) from error
+        if b'"products"' not in answer:
+            raise CannotTell(name, "does not answer as ours", str(answer[:80]))
+        yield RunningChain(edge, tuple(started.values()))
 
 
 @contextmanager
 def naive_chain(
     world: LocalWorld, roots: Roots, software: Software, redis_password: str
-) -> Iterator[NaiveChain]:
-    """Run the naive chain while the block lasts.
-
-    Raises: Missing; NotHealthy; CannotTell when it does not answer as ours does.
-    """
+) -> Iterator[RunningChain]:
+    """Run the naive chain while the block lasts. Raises: Missing; as `chained`."""
     products = loads.get_ok(world.endpoint("product-service"), "/products")
-    networks = {process.replica: process.pid for process in world.processes()}
     with workspace() as place:
         _lay_out(place, world, products, redis_password)
-        programs = [*_programs(world, place, roots, software, networks)]
-        with running(programs) as started:
-            for replica in world.plan.replicas_of("product-service"):
-                address = world.endpoint("product-service", replica.number).address
-                await_port(started[f"naive-{replica.name}"], address, PRODUCT_PORT)
-            gateway = world.endpoint("api-gateway").address
-            await_port(started["naive-gateway"], gateway, GATEWAY_PORT)
-            edge = Endpoint(world.endpoint(EDGE).address, EDGE_PORT)
-            await_port(started["naive-nginx"], edge.address, edge.port)
-            try:
-                answer = loads.wait_ok(edge, "/api/products", timeout_s=10)
-            except CannotTell as error:
-                logs = " / ".join(filter(None, (program.tail() for program in started.values())))
-                raise NotHealthy("the naive chain", error.failure, logs[-1000:]) from error
-            if b'"products"' not in answer:
-                body = str(answer[:80])
-                raise CannotTell("the naive chain", "does not answer as ours", body)
-            yield NaiveChain(edge, tuple(started.values()))
+        programs = _programs(world, place, roots, software)
+        with chained("the naive chain", [*programs]) as chain:
+            yield chain
 
 
 def _lay_out(place: Path, world: LocalWorld, products: bytes, redis_password: str) -> None:
@@ -96,9 +97,9 @@ def _lay_out(place: Path, world: LocalWorld, products: bytes, redis_password: st
 
 
 def _programs(
-    world: LocalWorld, place: Path, roots: Roots, software: Software, networks: dict[str, int]
-) -> Iterator[Program]:
-    redis = world.endpoint("redis-cache")
+    world: LocalWorld, place: Path, roots: Roots, software: Software
+) -> Iterator[tuple[Program, Endpoint]]:
+    redis, networks = world.endpoint("redis-cache"), world.main_pids()
     common = {"LANG": "C.UTF-8", "PYTHONPATH": "/srv/twinstack/site:/mnt/site", "PATH": "/usr/bin"}
     binds = ((software.directory, "/srv/twinstack"), (place, "/mnt"))
     python = partial(Program, tree=roots.tree("python"), binds=binds)
@@ -113,15 +114,13 @@ def _programs(
     upstreams = []
     for replica in world.plan.replicas_of("product-service"):
         name, command = f"naive-{replica.name}", ("/usr/bin/python3", "/mnt/product.py")
+        at = Endpoint(world.endpoint(replica.service, replica.number).address, PRODUCT_PORT)
         network = networks[replica.name]
-        yield python(name, command, environment={**common, **product}, network=network)
-        upstreams.append(
-            f"{world.endpoint(replica.service, replica.number).address}:{PRODUCT_PORT}"
-        )
+        yield python(name, command, environment={**common, **product}, network=network), at
+        upstreams.append(f"{at.address}:{at.port}")
     gateway = {**common, "PORT": str(GATEWAY_PORT), "UPSTREAMS": " ".join(upstreams)}
     command = ("/usr/bin/python3", "/mnt/gateway.py")
-    network = networks["api-gateway"]
-    yield python("naive-gateway", command, environment=gateway, network=network)
-    nginx = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf")
-    tree, files = roots.tree("nginx"), ((place, "/mnt"),)
-    yield Program("naive-nginx", nginx, tree, files, network=networks[EDGE])
+    program = python("naive-gateway", command, environment=gateway, network=networks["api-gateway"])
+    yield program, Endpoint(world.endpoint("api-gateway").address, GATEWAY_PORT)
+    program = nginx("naive-nginx", roots.tree("nginx"), place, network=networks[EDGE])
+    yield program, Endpoint(world.endpoint(EDGE).address, EDGE_PORT)

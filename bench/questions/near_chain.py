@@ -11,13 +11,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from bench.engine import loads
 from bench.engine.worlds import EDGE
-from bench.load.programs import USER, Program, Running, await_port, running, workspace
-from twinstack.errors import CannotTell, NotHealthy
+from bench.load.programs import USER, Program, nginx, workspace
+from bench.questions.naive import RunningChain, chained
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import REGISTRY
 from twinstack.software.configs import nginx_conf
@@ -30,46 +29,25 @@ SERVICES = (REGISTRY, "product-service", "api-gateway", EDGE)  # in the order of
 SHIFT = 800  # how far its ports are from the world's
 
 
-@dataclass(frozen=True, slots=True)
-class NearChain:
-    """The running chain."""
-
-    edge: Endpoint  # where it is entered
-    programs: tuple[Running, ...]
-
-    def pids(self) -> list[int]:
-        """List its processes; the stores are the world's."""
-        return [pid for program in self.programs for pid in program.pids()]
-
-
 @contextmanager
 def near_chain(
     world: LocalWorld, roots: Roots, software: Software, secrets: Path
-) -> Iterator[NearChain]:
-    """Run it while the block lasts; `secrets` are the world's. Raises: Missing; NotHealthy."""
-    plan = shifted(world.plan)
-    replicas = [each for service in SERVICES for each in plan.replicas_of(service)]
-    networks = {process.replica: process.pid for process in world.processes()}
+) -> Iterator[RunningChain]:
+    """Run it while the block lasts; `secrets` are the world's. Raises: as `chained`."""
+    plan, networks = shifted(world.plan), world.main_pids()
     with workspace() as place:
         programs = []
-        for replica in replicas:
+        for replica in (each for service in SERVICES for each in plan.replicas_of(service)):
             own, tree = place / replica.name, roots.tree(replica.role)
             own.mkdir(mode=0o755)
             for secret in replica.secrets:
                 copy = shutil.copy(secret_path(secrets, replica.service, secret), own)
                 os.chown(copy, USER, USER)
             program = program_of(plan, replica, own, tree, software.directory)
-            programs.append(replace(program, network=networks[replica.name]))
-        with running(programs) as started:
-            for program, replica in zip(programs, replicas, strict=True):
-                await_port(started[program.name], str(replica.address), replica.port)
-            edge = Endpoint(str(replicas[-1].address), replicas[-1].port)
-            try:
-                loads.wait_ok(edge, "/api/products", timeout_s=10)
-            except CannotTell as error:
-                logs = " / ".join(filter(None, (program.tail() for program in started.values())))
-                raise NotHealthy("the near chain", error.failure, logs[-1000:]) from error
-            yield NearChain(edge, tuple(started.values()))
+            program = replace(program, network=networks[replica.name])
+            programs.append((program, Endpoint(str(replica.address), replica.port)))
+        with chained("the near chain", programs) as chain:
+            yield chain
 
 
 def shifted(plan: Plan) -> Plan:
@@ -92,8 +70,7 @@ def program_of(plan: Plan, replica: Replica, own: Path, tree: Path, software: Pa
     if replica.service == EDGE:
         named = tuple(replace(each, name=str(each.address)) for each in plan.replicas)
         (own / "nginx.conf").write_text(nginx_conf(replace(plan, replicas=named), replica))
-        nginx = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf", "-g", "daemon off;")
-        return Program(name, nginx, tree, ((own, "/mnt"),))
+        return nginx(name, tree, own, "-g", "daemon off;")
     registry, redis, postgres = (
         plan.replicas_of(service)[0] for service in (REGISTRY, "redis-cache", "postgres-db")
     )
