@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.engine.estimate import Interval
 from bench.engine.kept import Kept
 from bench.engine.show import columns, wrap, written
 from bench.engine.store import SCHEMA
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.statistics.estimate import Interval
 
 _MACHINE = ("cpu", "cores", "memory_bytes")
 #: Where one of these differs, the results are not of the same thing.

@@ -20,13 +20,13 @@ from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
 
-from bench.engine import estimate
 from bench.engine.arm import Arm
-from bench.engine.estimate import Pair
 from bench.engine.show import columns, written
 from bench.load import Tally
 from twinstack.errors import TwinstackError
 from twinstack.linux import process
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Pair
 
 USER, OTHER = "user", "other kernel"
 #: Kernel functions by class. The first class wins whose pattern matches a function from its start;

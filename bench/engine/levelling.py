@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from bench.engine.arm import Quantity, Window
-from bench.engine.estimate import grouped
+from twinstack.statistics.estimate import grouped
 
 Value = Callable[[Window], float]
 SLOWNESS = Quantity("slowness", "CPU time of a fixed piece of work", lambda w: w.work_us, "µs")

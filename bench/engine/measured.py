@@ -15,13 +15,13 @@ from functools import cached_property
 from itertools import product
 from operator import methodcaller
 
-from bench.engine import estimate
 from bench.engine.arm import CPU, PARTS, Bound, Contrast, Quantity, Window, service_of
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
-from bench.engine.estimate import Holds, Interval, Pair, Ratio, Verdict, blocks, grouped
 from bench.engine.levelling import levelled
 from bench.engine.waterfall import Waterfall
 from twinstack.errors import CannotTell
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Holds, Interval, Pair, Ratio, Verdict, blocks, grouped
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from bench.engine.estimate import Distribution, Interval
+from twinstack.statistics.estimate import Distribution, Interval
 
 WIDTH = 80
 

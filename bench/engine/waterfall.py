@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.engine.estimate import Interval
 from bench.engine.show import columns, signed, written
+from twinstack.statistics.estimate import Interval
 
 _BAR = 24
 

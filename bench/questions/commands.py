@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.estimate import spread
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
 from twinstack.linux.counters import children_cpu_s
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 
 _INVOKE = str(Path(sys.executable).with_name("invoke"))
 FLOOR = "invoke --version"

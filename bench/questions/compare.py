@@ -13,13 +13,13 @@ from operator import attrgetter
 from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast
 from bench.engine.design import require_load
-from bench.engine.estimate import spread
 from bench.engine.loads import by_ab, by_wrk, require_quiet
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import columns, extremes, milliseconds, part
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 from twinstack.world import Endpoint, LocalWorld
 
 #: What a world is called in results.

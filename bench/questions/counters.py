@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.engine import worlds
 from bench.engine.arm import Arm
 from bench.load import Tally
-from bench.questions.causes import Place, saved_rules
+from bench.questions.causes import PlantedWorld, saved_rules
 from twinstack.errors import CannotTell
 from twinstack.linux.counters import snmp
 from twinstack.observe.redis import command_calls
@@ -22,7 +22,7 @@ from twinstack.observe.redis import command_calls
 _REST_S = 2.0
 
 
-def counting(place: Place) -> Callable[[Arm], Arm]:
+def counting(place: PlantedWorld) -> Callable[[Arm], Arm]:
     """Give what adds counters per request to an arm's figures, less what they count at rest.
 
     They are read around the window, not in it: asking an engine costs its CPU time.
@@ -63,7 +63,7 @@ def counting(place: Place) -> Callable[[Arm], Arm]:
     return counted
 
 
-def _counters(place: Place) -> dict[str, float]:
+def _counters(place: PlantedWorld) -> dict[str, float]:
     """Read counters that only grow, in every replica's own network."""
     counters = dict.fromkeys(("opened", "datagrams", "waited_lines"), 0.0)
     try:

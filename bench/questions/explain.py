@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from bench.engine import evidence as sampling
 from bench.engine import gate, waterfall, worlds
 from bench.engine.arm import Arm, Contrast
-from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.questions.causes import place_in
@@ -21,6 +20,7 @@ from bench.questions.counters import counting
 from bench.questions.symptoms import findings, table
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import MINIMUM_BLOCKS
 
 OVER = Contrast("docker", "namespaces")
 _PATH = "/api/products"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from statistics import median
 
-from bench.engine.estimate import grouped, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
@@ -19,6 +18,7 @@ from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped, spread
 
 SIZES = (2, 4, 8, 16)
 #: Replicas on each host, and the time in which the most hosts must be up.

@@ -20,13 +20,12 @@ from statistics import fmean
 
 from bench.engine import worlds
 from bench.engine.arm import RATE, Arm, Contrast
-from bench.engine.estimate import grouped
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, run
 from bench.engine.show import columns, wrap
 from bench.engine.store import RESULTS
 from bench.load import Tally
-from bench.questions.causes import CAUSES, Cause, Place, place_in, planted
+from bench.questions.causes import CAUSES, Cause, PlantedWorld, place_in, planted
 from bench.questions.compare import CONNECTIONS
 from bench.questions.counters import counting
 from bench.questions.selftest import keep
@@ -35,6 +34,7 @@ from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped
 
 PLANNED, SUSPECT = "as planned", "suspect"
 WORSE = Contrast(SUSPECT, PLANNED)
@@ -94,7 +94,7 @@ def absent(done: Sequence[NamingRun], times: int) -> list[Cause]:
 
 
 def look(
-    place: Place, cause: Cause, counted: Callable[[Arm], Arm], progress: Progress
+    place: PlantedWorld, cause: Cause, counted: Callable[[Arm], Arm], progress: Progress
 ) -> NamingRun:
     """Compare the world with a cause in it with the world as planned, and name what shows."""
 
@@ -115,7 +115,7 @@ def look(
 
 
 def _measure(
-    place: Place,
+    place: PlantedWorld,
     counted: Callable[[Arm], Arm],
     suspects: Mapping[str, Held],
     progress: Progress,

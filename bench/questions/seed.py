@@ -18,7 +18,6 @@ from statistics import fmean
 
 from bench.engine import result, worlds
 from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
-from bench.engine.estimate import grouped
 from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
@@ -32,6 +31,7 @@ from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped
 from twinstack.world import LocalWorld
 
 SERVERS, QUOTA = "development servers", "half a core each"

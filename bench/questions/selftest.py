@@ -24,7 +24,6 @@ from typing import Any
 
 from bench.engine import worlds
 from bench.engine.arm import CLIENT, CPU, RATE, Arm, Contrast
-from bench.engine.estimate import OPEN_P
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
@@ -33,6 +32,7 @@ from twinstack.errors import WrongUse
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import OPEN_P
 from twinstack.world import LocalWorld
 
 PLAIN, PLANTED = "plain", "planted"

@@ -13,10 +13,11 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from bench.engine import estimate, waterfall
-from bench.engine.estimate import Interval, Pair
+from bench.engine import waterfall
 from bench.engine.show import columns, written
 from bench.engine.waterfall import Waterfall
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Interval, Pair
 
 Cell = frozenset[str]  # the causes that are there
 Look = tuple[int, Mapping[Cell, float]]  # the deployment, and the gap in every cell

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.engine import worlds
-from bench.engine.estimate import spread
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
 from twinstack.errors import CannotTell
@@ -22,6 +21,7 @@ from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 from twinstack.world import LocalWorld
 
 #: The most that a start may take, and the namespace world's memory. Units: seconds, bytes.

@@ -21,7 +21,7 @@ from statistics import fmean
 from bench.engine import design as designs
 from bench.engine.arm import CPU, RATE
 from bench.engine.design import Design
-from bench.engine.estimate import DETECTABLE, Pair, Ratio, ratio, verdict
+from twinstack.statistics.estimate import DETECTABLE, Pair, Ratio, ratio, verdict
 
 #: The windows that the noise was fitted to.
 FITTED_S = 2.0

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.store import Outcome
 from bench.questions.provisioning import contenders, host, race, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
@@ -18,6 +17,7 @@ from bench.questions.provisioning.verdict import AimResult, RaceSample
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
+from twinstack.statistics.estimate import MINIMUM_BLOCKS
 
 SIZES = (8, 100, 1000)
 _MOST_ROUNDS = 1_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.engine.estimate import Interval, spread
 from bench.engine.show import columns, extremes, part, signed, wrap, written
+from twinstack.statistics.estimate import Interval, spread
 
 
 def test_columns_are_aligned_under_their_heads() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.engine.estimate import Interval
 from bench.engine.waterfall import Waterfall, draw
+from twinstack.statistics.estimate import Interval
 
 STEPS = {"nginx-lb": Interval(5.0, 4.0, 6.0), "docker-proxy": Interval(60.0, 55.0, 65.0)}
 WAY = Waterfall("µs a request", ("namespaces", 400.0), STEPS, ("docker", 470.0))

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.engine.estimate import (
+from tests.support.project import ROOT
+from twinstack.errors import CannotTell
+from twinstack.statistics.estimate import (
     Pair,
     Ratio,
     blocks,
@@ -28,8 +30,6 @@ from bench.engine.estimate import (
     spread,
     verdict,
 )
-from tests.support.project import ROOT
-from twinstack.errors import CannotTell
 
 positive = st.floats(0.1, 1e6)
 many_deployments = st.lists(st.tuples(positive, positive), min_size=3, max_size=15)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from bench.engine.sampling import signed_rank_below, t_quantile, t_within
+from twinstack.statistics.sampling import signed_rank_below, t_quantile, t_within
 
 
 @pytest.mark.parametrize(

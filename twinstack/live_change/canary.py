@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.engine import estimate
-from bench.engine.estimate import Holds
 from twinstack.errors import CannotTell
 from twinstack.live_change.listing import counted_by
 from twinstack.live_change.release import Judge, Opinion
 from twinstack.reconcile import Progress
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Holds
 from twinstack.world import LocalWorld
 
 WINDOW_S = 2.0

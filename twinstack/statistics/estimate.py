@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, Protocol, TypeVar
 
-from bench.engine.sampling import signed_rank_below, t_quantile, t_within
 from twinstack.errors import CannotTell
+from twinstack.statistics.sampling import signed_rank_below, t_quantile, t_within
 
 #: With fewer blocks not even the whole range covers the median 95 times in 100 (1 - 2/2**n).
 MINIMUM_BLOCKS = 6

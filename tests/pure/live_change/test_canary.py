@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from bench.questions.canary import Counters, Side, compare
+from twinstack.live_change.canary import Counters, Side, compare
 
 WINDOWS = 30
 
