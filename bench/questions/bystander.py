@@ -36,10 +36,10 @@ from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.show import columns
 from bench.load import Tally, programs
 from bench.questions.bystander_engine import BRIDGE_NF, docker_at
-from bench.questions.provisioning import host
 from twinstack.compose.engine import check_startable
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import child, process, procfs
+from twinstack.linux.own_host import in_own_host
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -137,7 +137,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         raise Missing("br_netfilter", "is not loaded", cause, remedy)
     roots, _ = stack.software(progress)
     plan, tree = stack.plan(), roots.tree("nginx")
-    return host.measured(lambda: measure(plan, tree, how, progress))
+    return in_own_host(lambda: measure(plan, tree, how, progress))
 
 
 def hide() -> None:

@@ -26,7 +26,7 @@ from bench.load.programs import Program, await_port, free_port, running
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
-from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux.cgroup import ControlGroup, set_cpus
 from twinstack.linux.iptables import RESTORE
 from twinstack.linux.waiting import until
 from twinstack.observe.redis import command_calls, operated
@@ -124,14 +124,6 @@ def _await(name: str, what: str, done: Callable[[], bool]) -> None:
     if not until(done, _BOUND_S):
         cause = f"not within {_BOUND_S:g} s"
         raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
-
-
-def set_cpus(group: ControlGroup, cpus: float | None) -> None:
-    """Write a CPU quota; None: no limit. Raises: OSError."""
-    values = cgroup.limit_values(group.layout, cpus, None, None)
-    name, value = next((key, value) for key, value in values.items() if key.startswith("cpu."))
-    unlimited = name == "cpu.cfs_quota_us" and value == cgroup.UNLIMITED
-    (group.directory("cpu") / name).write_text("-1" if unlimited else value)
 
 
 def group_of(world: LocalWorld, replica: str) -> ControlGroup:

@@ -12,6 +12,7 @@ from statistics import median
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
+from twinstack.linux.own_host import in_own_host
 from twinstack.model import bounds
 from twinstack.overlay import teardown as overlays
 from twinstack.overlay.host_plans import spread_over_hosts
@@ -41,7 +42,7 @@ def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Pr
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.times(rounds)
     instance = f"bo{os.getpid() % 10_000}"
-    measured = host.measured(lambda: measure(instance, sizes, rounds, progress))
+    measured = in_own_host(lambda: measure(instance, sizes, rounds, progress))
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
     return Outcome("overlay", plan, tuple(measured), table(measured), 0 if reached(measured) else 1)
 

@@ -23,11 +23,11 @@ from bench.engine.loads import await_room, by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
 from bench.load import Tally
-from bench.questions.causes import by_proxy, group_of, place_in, set_cpus
+from bench.questions.causes import by_proxy, group_of, place_in
 from bench.questions.naive import naive_chain
 from bench.questions.shapley import NONE, Cell, Look, cells, draw, shared
-from twinstack.linux import cgroup
-from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux import cgroup, cgroup_removal
+from twinstack.linux.cgroup import ControlGroup, set_cpus
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -182,7 +182,4 @@ def _own_group(pids: Sequence[int]) -> Iterator[ControlGroup]:
         yield group
     finally:
         move(former)
-        for directory in layout.directories(path):
-            directory.rmdir()
-            with suppress(OSError):  # another one is still in it
-                directory.parent.rmdir()
+        cgroup_removal.remove_empty(path, layout)

@@ -58,6 +58,20 @@ def started(
                     leader.stdin.close()
 
 
+@contextmanager
+def cleared(script: str) -> Iterator[None]:
+    """Have a shell run a script when the block ends, or when this process has ended in any way."""
+    words = ["sh", "-c", f"read _\n{script}"]
+    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(
+        words, stdin=pipe, stdout=quiet, stderr=quiet, start_new_session=True
+    ) as shell:
+        try:
+            yield
+        finally:
+            shell.communicate(b"\n")
+
+
 def announced(name: str, program: subprocess.Popen[str], sign: str, within_s: float) -> str:
     """Wait for the line of a program's standard error that begins so, and give it.
 

@@ -25,7 +25,6 @@ from bench.questions.rungs.pair import (
     LINE_BYTES,
     LadderPlace,
     Proof,
-    cleared,
     rules,
     serving,
     standing,
@@ -38,7 +37,7 @@ from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
 from twinstack.linux.counters import cpu_us, packets
 from twinstack.linux.procfs import read_status
-from twinstack.linux.session import Session
+from twinstack.linux.session import Session, cleared
 from twinstack.model.plan import Plan
 from twinstack.stack import Stack
 from twinstack.swarm.client import client_of

@@ -16,7 +16,6 @@ from bench.questions.rungs.pair import (
     LINE_BYTES,
     LadderPlace,
     Proof,
-    cleared,
     inside,
     rules,
     serving,
@@ -27,6 +26,7 @@ from twinstack.linux import br_netfilter, cgroup, child, iptables, procfs
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.counters import packets, snmp
 from twinstack.linux.process import run
+from twinstack.linux.session import cleared
 from twinstack.model.plan import Plan, Replica
 from twinstack.policy.chains import chains
 

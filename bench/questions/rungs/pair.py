@@ -165,20 +165,6 @@ def _await_server(name: str, own: Session) -> list[int]:
     raise NotHealthy(name, "has no server", "it did not start")
 
 
-@contextmanager
-def cleared(script: str) -> Iterator[None]:
-    """Have a shell run a script when the block ends, or when this process has ended in any way."""
-    words = ["sh", "-c", f"read _\n{script}"]
-    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(
-        words, stdin=pipe, stdout=quiet, stderr=quiet, start_new_session=True
-    ) as shell:
-        try:
-            yield
-        finally:
-            shell.communicate(b"\n")
-
-
 def rules(pid: int, *parts: str) -> float:
     """Add up the packets that those rules of a network counted whose text has all the parts."""
     saved = process.run([*inside(pid), "iptables-save", "--counters"]).stdout.splitlines()

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -164,7 +164,7 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
 
         def find(leader: Session) -> Sequence[int]:
             _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
-            return family(leader.pid)
+            return procfs.descendants(leader.pid)
 
         sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
         words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
@@ -172,16 +172,6 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
         nets = own, own, own
         with standing(name, words, _LOCAL, {name: proof}, networks=nets, find=find) as place:
             yield place
-
-
-def family(leader: int) -> list[int]:
-    """List a process and its descendants, whatever sessions they are in."""
-    found = [leader]
-    for pid in sorted(procfs.pids()):
-        with suppress(OSError, KeyError):
-            if int(procfs.read_status(pid)["PPid"]) in found:
-                found.append(pid)
-    return found
 
 
 def _pinned(*words: str) -> list[str]:
