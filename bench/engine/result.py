@@ -12,8 +12,7 @@ from typing import Any
 
 from bench.engine.arm import CLIENT, CPU, ENGINE, SERVICES, Bound, Contrast, Quantity, Window
 from bench.engine.gate import Gate
-from bench.engine.levelling import SLOWNESS, slowness
-from bench.engine.measured import Measured
+from bench.engine.measured import SLOWNESS, Measured, slowness
 from bench.engine.show import WIDTH, columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan

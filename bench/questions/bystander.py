@@ -87,8 +87,7 @@ class Bystander:
         """Hold a new host in the state. Raises: CannotTell when its proof fails; StepFailed."""
         parts = dict.fromkeys(engines(), STRANGERS)  # those that are not ours
         with ExitStack() as stack:
-            new = (child.staying("a host", None, child.unshare_netns) for _ in range(2))
-            outer, inner = (stack.enter_context(holder)[0].pid for holder in new)
+            outer, inner = stack.enter_context(child.networks("a host", 2))
             self._enter = ("nsenter", f"--net=/proc/{outer}/ns/net")
             process.run([*self._enter, "sh", "-ec", _LAY, str(inner)])
             count = stack.enter_context(docker_at(self.level, self._enter, self.containers))

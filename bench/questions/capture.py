@@ -66,9 +66,8 @@ def ask(
     if not any(link.kind == "bridge" for link in links):
         remedy = f'run "invoke {name}.up"'
         raise Missing(f"the {name} world", "cannot be captured", "it has no bridge", remedy)
-    names = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
-    if bridges:
-        names = [OFF, BRIDGES]
+    here = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
+    names = [OFF, BRIDGES] if bridges else here
     captures = Captures(name, links)
 
     def arms() -> Iterator[Arm]:

@@ -23,7 +23,6 @@ from typing import TypeVar
 from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
 from bench.load.programs import Program, await_port, free_port, running
-from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup, set_cpus
@@ -34,6 +33,9 @@ from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
+QUOTA, PROXY, REPLICA = "halved quota", "proxy entry", "one replica less"
+KEEPALIVE, DNS = "no upstream keep-alive", "DNS per call"
+RULES, LOG, COLD = "extra iptables rules", "synchronous log", "cold cache"
 #: The service with half a quota, and the one that lacks its last replica.
 LIMITED, _LACKING = "api-gateway", "product-service"
 _LEAST_CORES, _RULES, _DNS_PORT = 0.02, 2_000, 5353

@@ -1,8 +1,8 @@
 """What does the chain cost? The whole of it, against its own last link and the seed's chain.
 
 With limits lifted, `ab` without keep-alive loads the whole chain (nginx, gateway, product, Redis);
-the same product processes called directly, the load spread over all of them; the naive chain (see
-`naive`) and our own with `cache: near` (see `near_chain`), in the same namespaces. Redis' own
+the same product processes called directly, the load spread over all of them; the naive chain and
+our own with `cache: near` (see `chains`), in the same namespaces. Redis' own
 counters prove that each request read Redis, but for the last, in which hardly any does.
 """
 
@@ -20,8 +20,7 @@ from bench.engine.loads import by_ab
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load import Tally
 from bench.load.ab import AbLoad
-from bench.questions.naive import naive_chain
-from bench.questions.near_chain import near_chain
+from bench.questions.chains import naive_chain, near_chain
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.observe.redis import command_calls

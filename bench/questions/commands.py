@@ -91,15 +91,12 @@ def _run(words: Sequence[str], directory: Path) -> tuple[float, float]:
 
 def summed(rounds: Sequence[Mapping[str, tuple[float, float]]]) -> list[CommandTimes]:
     """Gather the rounds of each command; pure."""
-    return [
-        CommandTimes(
-            name,
-            tuple(each[name][0] for each in rounds),
-            tuple(each[name][1] for each in rounds),
-            tuple(each[name][0] - each[FLOOR][0] for each in rounds),
-        )
-        for name in (*OURS, *THEIRS)
-    ]
+    found = []
+    for name in (*OURS, *THEIRS):
+        cpu_s, wall_s = zip(*(each[name] for each in rounds), strict=True)
+        over_s = tuple(each[name][0] - each[FLOOR][0] for each in rounds)
+        found.append(CommandTimes(name, cpu_s, wall_s, over_s))
+    return found
 
 
 def table(found: Sequence[CommandTimes]) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from statistics import median
 
@@ -95,23 +96,15 @@ def _run(hosts: int, instance: str) -> OverlayRun:
     topology = topologies.sized(SERVICES_EACH * hosts)
     plan = topologies.plan(SERVICES_EACH * hosts, instance)
     before = host.state()
-    overlay = Overlay(
-        plan,
-        spread_over_hosts(plan, topology.hosts, hosts),
-        host.no_software,
-        host.no_software,
-        bare=True,
-    )
-    start_s, start_cpu_s = time.monotonic(), host.cpu_s()
+    placed, none = spread_over_hosts(plan, topology.hosts, hosts), host.no_software
+    overlay = Overlay(plan, placed, none, none, bare=True)
+    times = [(time.monotonic(), host.cpu_s())]
     overlay.up(timeout_s=60, progress=host.quiet)
-    up_s, up_cpu_s = time.monotonic(), host.cpu_s()
+    times.append((time.monotonic(), host.cpu_s()))
     overlays.down(instance, progress=host.quiet)
-    down_s, down_cpu_s = time.monotonic(), host.cpu_s()
-    return OverlayRun(
-        hosts,
-        up_s - start_s,
-        down_s - up_s,
-        up_cpu_s - start_cpu_s,
-        down_cpu_s - up_cpu_s,
-        tuple(sorted(before ^ host.state())),
+    times.append((time.monotonic(), host.cpu_s()))
+    (up_s, up_cpu_s), (down_s, down_cpu_s) = (
+        (after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)
     )
+    left = tuple(sorted(before ^ host.state()))
+    return OverlayRun(hosts, up_s, down_s, up_cpu_s, down_cpu_s, left)

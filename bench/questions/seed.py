@@ -18,13 +18,13 @@ from statistics import fmean
 
 from bench.engine import result, worlds
 from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
-from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
+from bench.engine.measured import levelled
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
 from bench.load import Tally
 from bench.questions.causes import by_proxy, group_of, place_in
-from bench.questions.naive import naive_chain
+from bench.questions.chains import naive_chain
 from bench.questions.shapley import NONE, Cell, Look, cells, draw, shared
 from twinstack.linux import cgroup, cgroup_removal
 from twinstack.linux.cgroup import ControlGroup, set_cpus

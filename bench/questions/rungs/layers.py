@@ -108,10 +108,7 @@ def place(name: str, setting: Setting, plan: Plan) -> Iterator[LadderPlace]:
     """Give a pair in a setting. Raises: StepFailed, NotHealthy, Missing."""
     asks, answers = ends(plan, setting)
     with ExitStack() as stack:
-        networks = [
-            stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
-            for _ in range(3 if "veth" in setting else 1)
-        ]
+        networks = stack.enter_context(child.networks(name, 3 if "veth" in setting else 1))
         between, client, server = networks if "veth" in setting else networks * 3
         if "br_netfilter" in setting:
             br_netfilter.load()

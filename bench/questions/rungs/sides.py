@@ -6,7 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,11 +59,7 @@ class SideRung:
 @contextmanager
 def laid(name: str, count: int, script: Callable[..., str]) -> Iterator[list[int]]:
     """Give networks, by pids of processes in them, when a script has run in the first."""
-    with ExitStack() as stack:
-        pids = [
-            stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
-            for _ in range(count)
-        ]
+    with child.networks(name, count) as pids:
         run([*inside(pids[0]), "sh", "-ec", script(*pids)])
         yield pids
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.load.programs import Program
-from bench.questions.near_chain import SERVICES, SHIFT, program_of, shifted
+from bench.questions.chains import SERVICES, SHIFT, program_of, shifted
 from tests.support.core_cases import planned
 
 PLAN = shifted(planned())
