@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 
 from twinstack.errors import CannotTell
+from twinstack.linux import process
 from twinstack.linux.procfs import PROC
 
 #: The scheduler's clock, among a process's CPU clocks the exact one.
@@ -79,3 +80,11 @@ def packets(pid: int | str, link: str) -> float:
         if name.strip() == link:
             return min(float(counters.split()[place]) for place in (1, 9))
     return 0.0
+
+
+def rule_packets(pid: int | str, *parts: str) -> float:
+    """Add up the packets that those rules of a network counted whose text has all the parts."""
+    words = f"nsenter --net=/proc/{pid}/ns/net iptables-save --counters"
+    saved = process.run(words.split()).stdout.splitlines()
+    matching = (line for line in saved if line[:1] == "[" and all(part in line for part in parts))
+    return float(sum(int(line[1:].partition(":")[0]) for line in matching))

@@ -25,17 +25,17 @@ from bench.questions.rungs.pair import (
     LINE_BYTES,
     LadderPlace,
     Proof,
-    rules,
     serving,
     standing,
 )
 from bench.questions.rungs.sides import Make, SideRung
+from twinstack.compose import userland_proxy
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT
 from twinstack.compose.render import KIND_LABEL
 from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
-from twinstack.linux.counters import cpu_us, packets
+from twinstack.linux.counters import cpu_us, packets, rule_packets
 from twinstack.linux.procfs import read_status
 from twinstack.linux.session import Session, cleared
 from twinstack.model.plan import Plan
@@ -72,7 +72,7 @@ class Engine:
                 client.connect(DEFAULT.url.removeprefix("unix://"))
                 credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             yield int.from_bytes(credentials[:4], sys.byteorder)
-            yield from published_ports.proxies(int(asked.rpartition(":")[2]))
+            yield from userland_proxy.pids(int(asked.rpartition(":")[2]))
 
     def place(
         self,
@@ -150,9 +150,9 @@ class Engine:
         with socket.create_server((host, 0)) as server:
             port = server.getsockname()[1]
 
-        proof = Proof("DNAT rule", lambda _: rules(0, f"--dport {port} ", "-j DNAT"))
+        proof = Proof("DNAT rule", lambda _: rule_packets("self", f"--dport {port} ", "-j DNAT"))
         if host == "127.0.0.1":
-            proof = Proof("its µs", lambda _: sum(map(cpu_us, published_ports.proxies(port))))
+            proof = Proof("its µs", lambda _: sum(map(cpu_us, userland_proxy.pids(port))))
         return self.place(f"--publish={host}:{port}:{_PORT}", f"{host}:{port}", lambda _: proof)
 
 

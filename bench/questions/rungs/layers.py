@@ -17,14 +17,13 @@ from bench.questions.rungs.pair import (
     LadderPlace,
     Proof,
     inside,
-    rules,
     serving,
     standing,
 )
 from twinstack.confinement import seccomp
 from twinstack.linux import br_netfilter, cgroup, child, iptables, procfs
 from twinstack.linux.cgroup import ControlGroup
-from twinstack.linux.counters import packets, snmp
+from twinstack.linux.counters import packets, rule_packets, snmp
 from twinstack.linux.process import run
 from twinstack.linux.session import cleared
 from twinstack.model.plan import Plan, Replica
@@ -175,7 +174,7 @@ def _size(place: LadderPlace) -> float:
 
 
 def _counted(noun: str, *words: str) -> Proof:
-    return Proof(f"{noun} rule", lambda place: rules(place.between, *words))
+    return Proof(f"{noun} rule", lambda place: rule_packets(place.between, *words))
 
 
 PROOFS: Mapping[str, Proof] = {

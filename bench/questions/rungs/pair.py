@@ -22,7 +22,7 @@ from typing import IO
 from bench.engine.arm import CLIENT, PROGRAMS
 from bench.load import Tally, echo
 from twinstack.errors import CannotTell, NotHealthy
-from twinstack.linux import process, procfs
+from twinstack.linux import procfs
 from twinstack.linux.counters import cpu_us
 from twinstack.linux.session import Session, started
 
@@ -163,10 +163,3 @@ def _await_server(name: str, own: Session) -> list[int]:
                 return [pid]
         time.sleep(0.005)
     raise NotHealthy(name, "has no server", "it did not start")
-
-
-def rules(pid: int, *parts: str) -> float:
-    """Add up the packets that those rules of a network counted whose text has all the parts."""
-    saved = process.run([*inside(pid), "iptables-save", "--counters"]).stdout.splitlines()
-    matching = (line for line in saved if line[:1] == "[" and all(part in line for part in parts))
-    return float(sum(int(line[1:].partition(":")[0]) for line in matching))
