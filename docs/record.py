@@ -28,11 +28,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.engine.environment import parse_cpu_model
 from docs import screens
 from docs.figures import filled
 from docs.screens import COLUMNS, HERE, RECORDED, prompt
 from tests.support.sandbox import Sandbox, sandbox
+from twinstack.linux.machine import parse_cpu_model
 from twinstack.stack import Stack
 
 INSTANCE = "docs"

@@ -90,7 +90,7 @@ def _release(
     json: bool,
 ) -> None:
     """Release a version or take it back; show the world's states; exit 1 if not all have it."""
-    from bench.questions import canary
+    from twinstack.live_change import canary
     from twinstack.live_change.release import HOWS, Releasing
 
     one_of("how", how, HOWS)

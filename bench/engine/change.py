@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.engine.estimate import Interval
 from bench.engine.kept import Kept
 from bench.engine.show import columns, wrap, written
 from bench.engine.store import SCHEMA
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.statistics.estimate import Interval
 
 _MACHINE = ("cpu", "cores", "memory_bytes")
 #: Where one of these differs, the results are not of the same thing.
@@ -168,16 +168,15 @@ def text(change: ResultChange) -> str:
         for part, of in contrasts[0].get("ledger_us", {}).items()
         if part == "all" or max(map(abs, of.values())) >= 0.05
     ]
-    parts = [wrap(change.sentence)]
     machines = "; ".join(change.machines)
-    parts.append(wrap(f"{change.first} → {change.second}, {where}: {machines}."))
-    if named:
-        parts.append(wrap(f"Differs besides: {'; '.join(named)}."))
-    if change.allowed:
-        parts.append(wrap(f"NOT ALIKE, but allowed: {'; '.join(change.allowed)}."))
-    parts.append(columns(head, rows, rule=True))
-    if ledger:
-        parts.append(columns([f"µs a request, {rows[0][0]}", "change"], ledger, rule=True))
     count = sum(len(contrast["ratios"]) for contrast in contrasts)
-    parts.append(wrap(f"95 % intervals; of {count}, one in twenty would show a change by chance."))
-    return "\n\n".join(parts)
+    parts = (
+        wrap(change.sentence),
+        wrap(f"{change.first} → {change.second}, {where}: {machines}."),
+        wrap(f"Differs besides: {'; '.join(named)}.") if named else "",
+        wrap(f"NOT ALIKE, but allowed: {'; '.join(change.allowed)}.") if change.allowed else "",
+        columns(head, rows, rule=True),
+        columns([f"µs a request, {rows[0][0]}", "change"], ledger, rule=True) if ledger else "",
+        wrap(f"95 % intervals; of {count}, one in twenty would show a change by chance."),
+    )
+    return "\n\n".join(filter(None, parts))

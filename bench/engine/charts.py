@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.engine.arm import BUSY_PART, CPU, RATE, Window
-from bench.engine.estimate import MARGIN, OPEN_P, grouped
 from bench.engine.show import figure, signed
 from twinstack.observe.svg import Box, element, line, rect, text, tooltip
 from twinstack.printable import cut
+from twinstack.statistics.estimate import MARGIN, OPEN_P, grouped
 
 WIDTH = 480
 _LEFT, _RIGHT = 8.0, WIDTH - 8.0

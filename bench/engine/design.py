@@ -102,9 +102,9 @@ def stop(
     """Say why an experiment ends after a deployment; None: it goes on.
 
     `half_widths` are the quantities' so far. Narrow counts in the last quarter of the time only: a
-    look after each deployment would often stop at an interval that is narrow by chance (see
-    `simulate`). It is out of time when another deployment would not end in time, though not before
-    there are enough for an interval.
+    look after each deployment would often stop at an interval that is narrow by chance
+    (tests/support/simulate.py). It is out of time when another deployment would not end in time,
+    though not before there are enough for an interval.
     """
     if deployments < LEAST_DEPLOYMENTS:
         return None

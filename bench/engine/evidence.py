@@ -1,32 +1,23 @@
 """Where CPU time goes inside the kernel: sampled stacks, put into classes by the kernel's symbols.
 
-`perf` interrupts every CPU some hundred times a second of CPU time (event cpu-clock: it needs no
-hardware counters) and keeps the stack. A sample belongs to the innermost function that names a
-class: a lock taken in nf_conntrack is conntrack's. Sampling costs a few percent, so it has windows
-of its own, beside those that are measured. The parser and the classes are pure.
-
-Source: perf-record(1), perf-script(1).
+A sample belongs to the innermost function that names a class: a lock taken in nf_conntrack is
+conntrack's. Sampling (`twinstack.linux.perf`) costs a few percent, so it has windows of its own,
+beside those that are measured. The classes are pure.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
-from bench.engine import estimate
 from bench.engine.arm import Arm
-from bench.engine.estimate import Pair
 from bench.engine.show import columns, written
-from bench.load import Tally
 from twinstack.errors import TwinstackError
-from twinstack.linux import process
+from twinstack.linux import perf
+from twinstack.linux.perf import SampledStack
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Pair
 
 USER, OTHER = "user", "other kernel"
 #: Kernel functions by class. The first class wins whose pattern matches a function from its start;
@@ -50,32 +41,8 @@ _CLASSES = (
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES)
 CLASSES = (*dict.fromkeys(name for name, _ in _CLASSES), OTHER, USER)
 _IDLE = re.compile(r"(default|arch|intel|acpi|pv_native_safe_halt|cpuidle|native_safe_halt).*")
-#: Above this address are the kernel's functions.
-_KERNEL = 1 << 63
-_HZ, _START_S, _MOST_S = 499, 5.0, 60.0
 #: What was sampled: µs a request by class, a row for each window of an arm.
 Evidence = Mapping[str, Sequence[Mapping[str, float]]]
-
-
-@dataclass(frozen=True, slots=True)
-class SampledStack:
-    """One sample, the innermost function first."""
-
-    command: str
-    period_us: float  # of CPU time that it stands for
-    functions: tuple[str, ...]  # of the kernel; none: it ran in user space
-
-
-def parse_script(text: str) -> Iterator[SampledStack]:
-    """Read `perf script -F comm,pid,period,ip,sym`: a head, then a line for each function; pure."""
-    for sample in text.split("\n\n"):
-        head, *frames = sample.strip("\n").split("\n")
-        match = re.match(r"\s*(.*\S)\s+\d+\s+(\d+)\s*$", head)
-        if match is None:
-            continue
-        pairs = (frame.split(maxsplit=1) for frame in frames)
-        kernel = takewhile(lambda pair: int(pair[0], 16) >= _KERNEL, pairs)
-        yield SampledStack(match[1], int(match[2]) / 1e3, tuple(pair[-1] for pair in kernel))
 
 
 def class_of(stack: SampledStack) -> str | None:
@@ -122,30 +89,9 @@ def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) ->
             progress(f"sampling stacks, round {number + 1} of {rounds}")
             for arm in arms if number % 2 else reversed(arms):
                 with arm.during():
-                    tally, stacks = _sampled(arm.load)
+                    tally, stacks = perf.sampled(arm.load)
                 spent = spent_us(stacks).items()
                 windows[arm.name].append({name: us / tally.done for name, us in spent})
     except (TwinstackError, KeyboardInterrupt) as error:  # what was measured before is kept
         return f"No stacks were sampled: {str(error) or 'stopped by Ctrl-C'}."
     return windows
-
-
-def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[SampledStack]]:
-    """Sample all CPUs while a load runs. Raises: Missing, StepFailed; as the load."""
-    with TemporaryDirectory(prefix="twinstack-perf-") as folder:
-        data, began, end = (Path(folder, name) for name in ("perf.data", "began", "end"))
-        os.mkfifo(end)
-        record = f"perf record -q -e cpu-clock -F {_HZ} -g -a -o {data} -- sh -c".split()
-        wait = process.begin([*record, f": > {began}; read _ < {end}"], timeout_s=_MOST_S)
-        ending = os.open(end, os.O_RDWR)  # so that writing waits for nobody
-        deadline = time.monotonic() + _START_S
-        try:
-            while not began.exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            tally = load()
-        finally:
-            os.write(ending, b"\n")
-            wait()
-            os.close(ending)
-        script = f"perf script -i {data} -F comm,pid,period,ip,sym"
-        return tally, list(parse_script(process.run(script.split(), timeout_s=_MOST_S).stdout))

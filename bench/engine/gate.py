@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
 
-from bench.engine import expected, fingerprint
-from bench.engine.fingerprint import WHOLE, Fingerprint
+from bench.engine import expected, loads
 from bench.engine.show import wrap
 from twinstack.errors import TwinstackError, WrongUse
+from twinstack.observe.fingerprint import read as fingerprint
+from twinstack.observe.fingerprint.read import WHOLE, Fingerprint
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
 
@@ -93,7 +94,7 @@ def require(
     Raises: Missing when a world is not up; CannotTell; TwinstackError that names each key.
     """
     progress(f"reading what runs in {' and '.join(world.name for world in worlds)}")
-    found = tuple(fingerprint.read(world, service, path) for world in worlds)
+    found = tuple(_read(world, service, path) for world in worlds)
     check_allowed(allow, *found)
     if len(found) == 1:
         return Gate(found, service, path)
@@ -108,13 +109,17 @@ def unchanged(gate: Gate, worlds: Sequence[LocalWorld]) -> tuple[str, ...]:
     changes: list[str] = []
     for world, before in zip(worlds, gate.fingerprints, strict=True):
         try:
-            found = differences(before, fingerprint.read(world, gate.service, gate.path))
+            found = differences(before, _read(world, gate.service, gate.path))
         except TwinstackError as error:
             changes.append(f"{world.name} cannot be read again: {error}")
             continue
         said = sentences(found, ("before", "after"))
         changes += [f"{world.name} CHANGED meanwhile: {sentence}" for sentence in said]
     return tuple(changes)
+
+
+def _read(world: LocalWorld, service: str, path: str) -> Fingerprint:
+    return fingerprint.read(world, lambda: loads.get_ok(world.endpoint(service), path))
 
 
 def judge(

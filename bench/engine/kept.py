@@ -77,14 +77,8 @@ class Kept:
 
     def row(self) -> HistoryRow:
         """Give its line of a history."""
-        return HistoryRow(
-            self.stem,
-            self.document["started"],
-            self.schema,
-            self.environment.get("revision", "unknown"),
-            self.machine,
-            self.sentence,
-        )
+        commit, started = self.environment.get("revision", "unknown"), self.document["started"]
+        return HistoryRow(self.stem, started, self.schema, commit, self.machine, self.sentence)
 
 
 def read(file: Path) -> Kept:

@@ -23,9 +23,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engine.estimate import Interval
-from bench.engine.sampling import t_quantile
 from twinstack.errors import CannotTell
+from twinstack.statistics.estimate import Interval
+from twinstack.statistics.sampling import t_quantile
 
 WANTED = (0.5, 0.99, 0.999)
 RESAMPLES = 2_000

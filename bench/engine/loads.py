@@ -3,7 +3,7 @@
 A load looks first whether the kernel has room for it: each new connection leaves an entry in
 conntrack for two minutes, and a local port in TIME_WAIT where the client closes first.
 
-Source: sock_diag(7); nf_conntrack-sysctl.
+Source: nf_conntrack-sysctl.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import http.client
 import os
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -22,7 +21,6 @@ from bench.load import Tally, ab, wrk
 from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell, StepFailed
 from twinstack.linux import sock_diag
-from twinstack.linux.netlink import NETLINK, Netlink
 from twinstack.linux.procfs import sysctl_numbers
 from twinstack.world import Endpoint
 
@@ -106,7 +104,7 @@ class Room:
 def room(address: str, port: int) -> Room:
     """See how many more connections to a destination this host can take."""
     first, last = sysctl_numbers("net.ipv4.ip_local_port_range")
-    waiting = peers("TIME_WAIT")[IPv4Address(address), port]
+    waiting = sock_diag.peers("TIME_WAIT")[IPv4Address(address), port]
     tracked, most = (sysctl_numbers(f"net.netfilter.nf_conntrack_{of}") for of in ("count", "max"))
     return Room(last - first + 1, waiting, next(iter(tracked), None), next(iter(most), None))
 
@@ -126,20 +124,12 @@ def require_quiet(endpoints: Sequence[Endpoint]) -> None:
     """Check that no client on this host is connected to an entry point. Raises: CannotTell."""
     deadline = time.monotonic() + _QUIET_S  # earlier connections may still be closing
     wanted = {(IPv4Address(endpoint.address), endpoint.port) for endpoint in endpoints}
-    while busy := wanted.intersection(peers("ESTABLISHED")):
+    while busy := wanted.intersection(sock_diag.peers("ESTABLISHED")):
         if time.monotonic() > deadline:
             address, port = busy.pop()
             remedy = "stop it (a browser, a dashboard, another benchmark) and measure again"
             raise CannotTell(f"{address}:{port}", "is not idle", "a client is connected", remedy)
         time.sleep(0.02)
-
-
-def peers(state: str) -> Counter[tuple[IPv4Address, int]]:
-    """Count TCP sockets in a state by their remote ends. Same as: ss -4tn state STATE."""
-    with Netlink(NETLINK.SOCK_DIAG) as netlink:
-        sockets = sock_diag.dump(netlink, 1 << sock_diag.STATES.index(state))
-        ends = [(tcp.peer, tcp.peer_port) for tcp in sockets if len(tcp.peer) == 4]
-    return Counter((IPv4Address(peer), port) for peer, port in ends)
 
 
 def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> bytes:

@@ -5,13 +5,12 @@ none). Services are their cgroups; every other process is its own CPU clock, put
 it is. Programs that began and ended within a window are the client when they are our children, and
 else in what is left over.
 
-Source: cgroups(7), proc(5), clock_getcpuclockid(3), getrusage(2).
+Source: cgroups(7), proc(5).
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.engine.arm import BENCH, CLIENT, ENGINE, IDLE, KERNEL, LEFT_OVER, SERVICES, STRANGERS
-from bench.load.programs import cpu_us
 from bench.load.speed import SpeedProbe
 from twinstack.errors import CannotTell
-from twinstack.linux import procfs
+from twinstack.linux import counters, procfs
 from twinstack.linux.cgroup import ControlGroup, Layout, read_layout, read_paths
 from twinstack.world import LocalWorld
 
@@ -85,17 +83,17 @@ class Meter:
                 throttled[world] += cgroup.throttled_us()
         except OSError as error:
             raise CannotTell("a replica", "has no counters", str(error), "measure again") from error
-        busy_us, stolen_us = parse_stat(Path("/proc/stat").read_text(), os.sysconf("SC_CLK_TCK"))
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        stat, ticks_per_second = Path("/proc/stat").read_text(), os.sysconf("SC_CLK_TCK")
+        busy_us, stolen_us = counters.parse_stat(stat, ticks_per_second)
         return CounterReading(
             clock_s=time.monotonic(),
             whole_us=self._whole_us() or busy_us,
             stolen_us=stolen_us,
-            children_us=(ended.ru_utime + ended.ru_stime) * 1e6,
+            children_us=counters.children_cpu_s() * 1e6,
             services_us=services,
             throttled_us=throttled,
             processes_us={
-                pid: (part, cpu_us(pid))
+                pid: (part, counters.cpu_us(pid))
                 for pid in procfs.pids()
                 if (part := self._parts.get(pid) or self._classified(pid)) != SERVICES
             },
@@ -156,16 +154,3 @@ def spent(before: CounterReading, after: CounterReading, world: str) -> Spending
         stolen_us=after.stolen_us - before.stolen_us,
         work_us=work_us / pieces if pieces else 0.0,
     )
-
-
-def parse_stat(text: str, ticks_per_second: int) -> tuple[float, float]:
-    """Read the first line of /proc/stat: busy and stolen CPU time in microseconds.
-
-    Raises: CannotTell when it is not that file.
-    """
-    fields = text.split("\n", 1)[0].split()
-    if len(fields) < 9 or fields[0] != "cpu":
-        raise CannotTell("/proc/stat", "cannot be read", "its first line is not the CPU's")
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
-    tick_us = 1e6 / ticks_per_second
-    return (user + nice + system + irq + softirq) * tick_us, steal * tick_us

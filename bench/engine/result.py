@@ -10,16 +10,15 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
-from bench.engine import estimate
 from bench.engine.arm import CLIENT, CPU, ENGINE, SERVICES, Bound, Contrast, Quantity, Window
-from bench.engine.estimate import grouped, spread
 from bench.engine.gate import Gate
-from bench.engine.levelling import SLOWNESS, slowness
-from bench.engine.measured import Measured
+from bench.engine.measured import SLOWNESS, Measured, slowness
 from bench.engine.show import WIDTH, columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan
 from twinstack.printable import counted
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import grouped, spread
 
 #: So many arms have their rates in a line of progress.
 _MOST_NAMED = 9

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -51,6 +52,19 @@ class KeptResult:
     forced: bool
     environment: Mapping[str, object]
     not_alike: tuple[str, ...]
+
+
+def add_run(file: Path, ended: Any) -> None:
+    """Add a run, a dataclass, to those that are kept, a line each."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(ended)) + "\n")
+
+
+def runs(file: Path) -> Iterator[dict[str, Any]]:
+    """Give the fields of the runs that are kept."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return map(json.loads, lines)
 
 
 def table(windows: Sequence[Window]) -> str:
@@ -112,14 +126,8 @@ def texts(outcome: Outcome, whole: Mapping[str, Any], stem: str) -> dict[str, st
 
 def document(outcome: Outcome, machine: Mapping[str, object]) -> dict[str, object]:
     """Give the JSON document. Its keys are relied upon; pure."""
-    shared = KeptResult(
-        SCHEMA,
-        outcome.name,
-        outcome.started.isoformat(),
-        bool(outcome.not_alike),
-        machine,
-        outcome.not_alike,
-    )
+    started, unlike = outcome.started.isoformat(), outcome.not_alike
+    shared = KeptResult(SCHEMA, outcome.name, started, bool(unlike), machine, unlike)
     if outcome.fields:
         return asdict(shared) | dict(outcome.fields)
     return asdict(shared) | {"said": outcome.text.splitlines(), "result": _plain(outcome.result)}

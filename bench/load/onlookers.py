@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.load.programs import Session, announced, started
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux.session import Session, announced, started
+from twinstack.linux.waiting import until
 from twinstack.stack import REPOSITORY
 
 _START_S = 20.0
@@ -49,12 +49,9 @@ class Reader:
 
     def newest(self, *, after: float, within_s: float = 10.0) -> dict[str, Any]:
         """Wait for a sample that is younger than a moment (of the epoch). Raises: StepFailed."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if self.samples and self.samples[-1]["at"] > after:
-                return self.samples[-1]
-            time.sleep(0.02)
-        raise StepFailed("dashboard", "sends nothing", f"no sample within {within_s:g} s")
+        if not until(lambda: self.samples and self.samples[-1]["at"] > after, within_s, 0.02):
+            raise StepFailed("dashboard", "sends nothing", f"no sample within {within_s:g} s")
+        return self.samples[-1]
 
 
 @contextmanager
@@ -81,9 +78,8 @@ def browser(url: str) -> Iterator[Session]:
             f" --window-size=1280,900 --remote-debugging-port=0 --user-data-dir={folder} {url}"
         )
         with started(words.split()) as chromium:
-            deadline = time.monotonic() + _START_S
-            while not (Path(folder) / "DevToolsActivePort").exists():
-                if chromium.poll() is not None or time.monotonic() > deadline:
-                    raise StepFailed("chromium", "does not start", program)
-                time.sleep(0.05)
+            shown = Path(folder) / "DevToolsActivePort"
+            until(lambda: shown.exists() or chromium.poll() is not None, _START_S)
+            if not shown.exists():
+                raise StepFailed("chromium", "does not start", program)
             yield Session(chromium.pid)

@@ -10,26 +10,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import socket
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from twinstack.errors import Missing, NotHealthy, StepFailed
-from twinstack.linux import procfs
+from twinstack.errors import Missing, NotHealthy
+from twinstack.linux.session import Session, started
 
 #: No service's user: no reference program may touch a service's files.
 USER = 30990
-_STOP_S, _SIGNALS = 5.0, (signal.SIGTERM, signal.SIGKILL)
-#: The scheduler's clock, among a process's CPU clocks the exact one.
-_CPUCLOCK_SCHED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +35,6 @@ class Program:
     binds: tuple[tuple[Path, str], ...] = ()  # a directory of the host, and where in the tree
     environment: Mapping[str, str] = field(default_factory=dict)
     network: int | None = None  # the pid of the network namespace that it joins
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A program, the leader of a session, and all that it started."""
-
-    pid: int
-
-    def pids(self) -> tuple[int, ...]:
-        """List its living processes."""
-        return tuple(_living(self.pid))
-
-    def pause(self) -> None:
-        """Stop all of it in an instant."""
-        os.killpg(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let all of it run."""
-        os.killpg(self.pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,47 +82,6 @@ def launch_words(program: Program) -> list[str]:
 
 
 @contextmanager
-def started(
-    words: Sequence[str], *, signals: Sequence[signal.Signals] = _SIGNALS, **options: Any
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a program in a session of its own while the block lasts; all of it is gone after it.
-
-    `signals` end it, the next one where the last did not. What it prints is dropped unless
-    `options` of Popen say otherwise.
-    """
-    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    settings = {**silent, "text": True, "start_new_session": True, **options}
-    with subprocess.Popen(words, **settings) as leader:
-        try:
-            yield leader
-        finally:
-            _stop(leader.pid, signals)
-            if leader.stdin:
-                with contextlib.suppress(BrokenPipeError):  # what it has not read
-                    leader.stdin.close()
-
-
-def announced(name: str, program: subprocess.Popen[str], sign: str, within_s: float) -> str:
-    """Wait for the line of a program's standard error that begins so, and give it.
-
-    Raises: StepFailed when it ends before, or is too late.
-    """
-    assert program.stderr is not None
-    timer = threading.Timer(within_s, program.kill)
-    timer.start()
-    text = ""
-    try:
-        for line in program.stderr:
-            if line.startswith(sign):
-                return line
-            text += line
-    finally:
-        timer.cancel()
-    cause = text.strip()[-300:] or f"it printed nothing within {within_s:g} s"
-    raise StepFailed(name, "does not start", cause, "start it by hand")
-
-
-@contextmanager
 def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
     """Run reference programs while the block lasts. Raises: Missing unless root asks."""
     if os.geteuid() != 0:
@@ -192,6 +125,12 @@ def free_port() -> int:
         return port
 
 
+def nginx(name: str, tree: Path, place: Path, *options: str, network: int | None = None) -> Program:
+    """Give nginx in its root tree; its configuration is nginx.conf in a directory of the host."""
+    words = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf", *options)
+    return Program(name, words, tree, ((place, "/mnt"),), network=network)
+
+
 def nginx_conf(http: str) -> str:
     """Write an nginx.conf of one worker that logs nothing and keeps connections; pure."""
     spools = "\n".join(
@@ -203,33 +142,3 @@ def nginx_conf(http: str) -> str:
         "events { worker_connections 1024; }\n"
         f"http {{\n{spools}\n    access_log off;\n    keepalive_requests 100000000;\n{http}\n}}\n"
     )
-
-
-def cpu_us(pid: int) -> float:
-    """Give a process's CPU time to the nanosecond, ended threads' too; 0 when it has ended.
-
-    Source: clock_getcpuclockid(3): a process's clock is named by its pid's complement.
-    """
-    with contextlib.suppress(OSError):
-        return time.clock_gettime_ns(~pid << 3 | _CPUCLOCK_SCHED) / 1e3
-    return 0.0
-
-
-def _living(session: int) -> Iterator[int]:
-    for pid in procfs.pids():
-        with contextlib.suppress(OSError):
-            process = procfs.stat(pid)
-            if process.session == session and process.state != "Z":
-                yield pid
-
-
-def _stop(session: int, signals: Sequence[signal.Signals]) -> None:
-    """End all processes of a session, also paused ones."""
-    for sign in signals:
-        for pid in _living(session):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sign)
-                os.kill(pid, signal.SIGCONT)
-        deadline = time.monotonic() + _STOP_S
-        while any(_living(session)) and time.monotonic() < deadline:
-            time.sleep(0.02)

@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 
-from bench.load.programs import started
+from twinstack.linux.session import started
 
 #: Pieces of work and their CPU time in ns, a pair for each CPU.
 _COUNTERS = struct.Struct("QQ")

@@ -36,10 +36,10 @@ from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.show import columns
 from bench.load import Tally, programs
 from bench.questions.bystander_engine import BRIDGE_NF, docker_at
-from bench.questions.provisioning import host
 from twinstack.compose.engine import check_startable
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import child, process, procfs
+from twinstack.linux.own_host import in_own_host
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -87,8 +87,7 @@ class Bystander:
         """Hold a new host in the state. Raises: CannotTell when its proof fails; StepFailed."""
         parts = dict.fromkeys(engines(), STRANGERS)  # those that are not ours
         with ExitStack() as stack:
-            new = (child.staying("a host", None, child.unshare_netns) for _ in range(2))
-            outer, inner = (stack.enter_context(holder)[0].pid for holder in new)
+            outer, inner = stack.enter_context(child.networks("a host", 2))
             self._enter = ("nsenter", f"--net=/proc/{outer}/ns/net")
             process.run([*self._enter, "sh", "-ec", _LAY, str(inner)])
             count = stack.enter_context(docker_at(self.level, self._enter, self.containers))
@@ -96,8 +95,7 @@ class Bystander:
             answer = f"location / {{ return 200 '{'x' * _ANSWER_BYTES}'; }}"
             conf = programs.nginx_conf(f"    server {{ listen {_PORT}; {answer} }}")
             (place / "nginx.conf").write_text(conf)
-            words, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
-            program = programs.Program("nginx", words, self.tree, binds, network=inner)
+            program = programs.nginx("nginx", self.tree, place, network=inner)
             server = stack.enter_context(programs.running([program]))["nginx"]
             at = Path(f"/proc/{outer}/ns/net")
             child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, _PORT))
@@ -138,7 +136,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         raise Missing("br_netfilter", "is not loaded", cause, remedy)
     roots, _ = stack.software(progress)
     plan, tree = stack.plan(), roots.tree("nginx")
-    return host.measured(lambda: measure(plan, tree, how, progress))
+    return in_own_host(lambda: measure(plan, tree, how, progress))
 
 
 def hide() -> None:

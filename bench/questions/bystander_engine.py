@@ -17,6 +17,7 @@ from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_stop import discard
 from twinstack.errors import StepFailed
 from twinstack.linux import process, procfs
+from twinstack.linux.waiting import until
 
 BRIDGE_NF, _TRACKED = "net.bridge.bridge-nf-call-iptables", "net.netfilter.nf_conntrack_count"
 _NAME, _HEALTHY_S = "bystander", 60.0
@@ -67,12 +68,11 @@ def _start(client: Any, level: int, containers: int) -> None:
     options |= {"ports": {"80/tcp": ("127.0.0.1", None)}} if level >= 5 else {}
     for _ in range(containers):
         client.containers.run(_NAME, ["/usr/bin/sleep", "infinity"], **options)
-    deadline = time.monotonic() + _HEALTHY_S
     running = {"health": "healthy"} if level >= 4 else {}
-    while len(client.containers.list(filters=running)) < containers:
-        if time.monotonic() > deadline:
-            raise StepFailed("the containers", "do not run", f"within {_HEALTHY_S:g} s")
-        time.sleep(0.2)
+    if not until(
+        lambda: len(client.containers.list(filters=running)) >= containers, _HEALTHY_S, 0.2
+    ):
+        raise StepFailed("the containers", "do not run", f"within {_HEALTHY_S:g} s")
 
 
 def _count(enter: tuple[str, ...], client: Any, since_s: float) -> Counter[str]:

@@ -23,13 +23,13 @@ from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
 
 from bench.engine import worlds
-from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
+from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.design import require_load
 from bench.engine.loads import by_ab
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load.ab import AbLoad
-from bench.load.programs import announced, started
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux.session import announced, started
 from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
 from twinstack.reconcile import Progress
@@ -40,7 +40,6 @@ OFF, BRIDGES, DUMPCAP, WHOLE = "nobody", "bridges, 128", "dumpcap, 128", "links,
 ARMS = (OFF, BRIDGES, DUMPCAP, WHOLE)
 #: The most that capturing every bridge may cost, as a part of the requests.
 MOST = 0.10
-OWN = Quantity("capture", "CPU time per request of the capture", lambda w: w.part(PROGRAMS), "µs")
 _SNAP = 128
 _START_S, _SETTLE_S, _STOP_S = 20.0, 0.3, 30
 
@@ -67,9 +66,8 @@ def ask(
     if not any(link.kind == "bridge" for link in links):
         remedy = f'run "invoke {name}.up"'
         raise Missing(f"the {name} world", "cannot be captured", "it has no bridge", remedy)
-    names = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
-    if bridges:
-        names = [OFF, BRIDGES]
+    here = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
+    names = [OFF, BRIDGES] if bridges else here
     captures = Captures(name, links)
 
     def arms() -> Iterator[Arm]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,22 +22,24 @@ from typing import TypeVar
 
 from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
-from bench.engine.redis import forgetting
 from bench.load.programs import Program, await_port, free_port, running
-from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
-from twinstack.errors import Missing, StepFailed
+from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
-from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux.cgroup import ControlGroup, set_cpus
 from twinstack.linux.iptables import RESTORE
-from twinstack.namespaces import supervisor
+from twinstack.linux.waiting import until
+from twinstack.observe.redis import command_calls, operated
 from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
+QUOTA, PROXY, REPLICA = "halved quota", "proxy entry", "one replica less"
+KEEPALIVE, DNS = "no upstream keep-alive", "DNS per call"
+RULES, LOG, COLD = "extra iptables rules", "synchronous log", "cold cache"
 #: The service with half a quota, and the one that lacks its last replica.
 LIMITED, _LACKING = "api-gateway", "product-service"
 _LEAST_CORES, _RULES, _DNS_PORT = 0.02, 2_000, 5353
-_FORGET_S, _POLL_S, _BOUND_S = 0.01, 0.05, 15.0
+_FORGET_S, _BOUND_S = 0.01, 15.0
 #: Gives one address for every name, for no time.
 _DNS_SERVER = """
 import socket, sys
@@ -53,7 +55,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Place:
+class PlantedWorld:
     """Where causes are planted: a world that is up, and what runs for them."""
 
     world: LocalWorld
@@ -93,9 +95,9 @@ class Place:
         return cause in self._held
 
 
-def place_in(world: LocalWorld) -> Place:
+def place_in(world: LocalWorld) -> PlantedWorld:
     """Give a world as a place. Raises: OSError when it was never up."""
-    return Place(world, operator_password(world.secrets))
+    return PlantedWorld(world, operator_password(world.secrets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,13 @@ class Cause:
     """One thing that makes a stack slower."""
 
     name: str
-    plant: Callable[[Place], Mapping[int, str] | None]  # gives the parts of what it starts
-    restore: Callable[[Place], None]  # brings about what the plan says, whatever is there
-    is_there: Callable[[Place], bool]  # by what the kernel or the program shows
+    plant: Callable[[PlantedWorld], Mapping[int, str] | None]  # gives the parts of what it starts
+    restore: Callable[[PlantedWorld], None]  # brings about what the plan says, whatever is there
+    is_there: Callable[[PlantedWorld], bool]  # by what the kernel or the program shows
 
 
 @contextmanager
-def planted(place: Place, cause: Cause) -> Iterator[Mapping[int, str] | None]:
+def planted(place: PlantedWorld, cause: Cause) -> Iterator[Mapping[int, str] | None]:
     """Hold a cause planted while the block lasts. Raises: StepFailed where it does not hold."""
     try:
         parts = cause.plant(place)
@@ -121,20 +123,9 @@ def planted(place: Place, cause: Cause) -> Iterator[Mapping[int, str] | None]:
 
 
 def _await(name: str, what: str, done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _BOUND_S
-    while not done():
-        if time.monotonic() > deadline:
-            cause = f"not within {_BOUND_S:g} s"
-            raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
-        time.sleep(_POLL_S)
-
-
-def set_cpus(group: ControlGroup, cpus: float | None) -> None:
-    """Write a CPU quota; None: no limit. Raises: OSError."""
-    values = cgroup.limit_values(group.layout, cpus, None, None)
-    name, value = next((key, value) for key, value in values.items() if key.startswith("cpu."))
-    unlimited = name == "cpu.cfs_quota_us" and value == cgroup.UNLIMITED
-    (group.directory("cpu") / name).write_text("-1" if unlimited else value)
+    if not until(done, _BOUND_S):
+        cause = f"not within {_BOUND_S:g} s"
+        raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
 
 
 def group_of(world: LocalWorld, replica: str) -> ControlGroup:
@@ -142,12 +133,12 @@ def group_of(world: LocalWorld, replica: str) -> ControlGroup:
     return ControlGroup.at(world.cgroup_paths()[replica].strip("/"), cgroup.read_layout())
 
 
-def _planned_cpus(place: Place) -> float | None:
+def _planned_cpus(place: PlantedWorld) -> float | None:
     limits = place.world.plan.replica(LIMITED).limits
     return limits.cpus if limits else None
 
 
-def _halve(place: Place) -> None:
+def _halve(place: PlantedWorld) -> None:
     allowed = _planned_cpus(place) or 1.0
     used = min(allowed, place.used_cores.get(LIMITED, allowed))
     set_cpus(group_of(place.world, LIMITED), max(used / 2, _LEAST_CORES))
@@ -169,35 +160,35 @@ def by_proxy(entry: Endpoint) -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", port)
 
 
-def _enter_by_proxy(place: Place) -> None:
+def _enter_by_proxy(place: PlantedWorld) -> None:
     place.entry = place.hold(PROXY, by_proxy(place.entry))
 
 
-def _enter_by_edge(place: Place) -> None:
+def _enter_by_edge(place: PlantedWorld) -> None:
     place.entry = place.world.endpoint(worlds.EDGE)
     place.end(PROXY)
 
 
-def _last(place: Place) -> str:
+def _last(place: PlantedWorld) -> str:
     return place.world.plan.replicas_of(_LACKING)[-1].name
 
 
-def _lacks(place: Place) -> bool:
+def _lacks(place: PlantedWorld) -> bool:
     return _last(place) not in place.world.main_pids()
 
 
-def _stop_last(place: Place) -> None:
-    supervisor.end_programs(place.paths, {_last(place)})
+def _stop_last(place: PlantedWorld) -> None:
+    place.world.stop(_last(place))
 
 
-def _start_last(place: Place) -> None:
+def _start_last(place: PlantedWorld) -> None:
     if _lacks(place):
-        supervisor.start_program(place.paths, _last(place))
+        place.world.start(_last(place))
         states = place.world.status
         _await(REPLICA, "be taken away", lambda: all(s.state == "healthy" for s in states()))
 
 
-def _rewrite(place: Place, edits: Sequence[tuple[str, str]]) -> None:
+def _rewrite(place: PlantedWorld, edits: Sequence[tuple[str, str]]) -> None:
     """Replace directives in the file that nginx has mounted; wait for workers that read it."""
     before = text = place.nginx_conf.read_text(encoding="utf-8")
     for original, planted in edits:
@@ -209,7 +200,7 @@ def _rewrite(place: Place, edits: Sequence[tuple[str, str]]) -> None:
         _await("nginx", "read its file", lambda: bool(now := place.workers()) and not now & workers)
 
 
-def _start_dns(place: Place) -> Mapping[int, str]:
+def _start_dns(place: PlantedWorld) -> Mapping[int, str]:
     gateway = place.world.endpoint("api-gateway").address
     words = ("/usr/bin/python3", "-c", _DNS_SERVER, gateway, str(_DNS_PORT))
     network = place.world.main_pids()[worlds.EDGE]
@@ -217,7 +208,7 @@ def _start_dns(place: Place) -> Mapping[int, str]:
     return {started[DNS].pid: PROGRAMS}
 
 
-def _sync_log(place: Place, sign: str = "+") -> None:
+def _sync_log(place: PlantedWorld, sign: str = "+") -> None:
     """Have each write to the edge's log wait for the disk, where the file system can."""
     process.run(["chattr", f"{sign}S", str(place.paths.log_of(worlds.EDGE))], check=False)
 
@@ -225,29 +216,29 @@ def _sync_log(place: Place, sign: str = "+") -> None:
 def edge_directives(
     name: str,
     edits: Sequence[tuple[str, str]],
-    start: Callable[[Place], Mapping[int, str] | None] = lambda _: None,
-    end: Callable[[Place], None] = lambda _: None,
+    start: Callable[[PlantedWorld], Mapping[int, str] | None] = lambda _: None,
+    end: Callable[[PlantedWorld], None] = lambda _: None,
 ) -> Cause:
     """Give a cause that is other directives in the edge's nginx.conf."""
 
-    def plant(place: Place) -> Mapping[int, str] | None:
+    def plant(place: PlantedWorld) -> Mapping[int, str] | None:
         parts = start(place)
         _rewrite(place, edits)
         return parts
 
-    def restore(place: Place) -> None:
+    def restore(place: PlantedWorld) -> None:
         _rewrite(place, [(planted, original) for original, planted in edits])
         place.end(name)
         end(place)
 
-    def is_there(place: Place) -> bool:
+    def is_there(place: PlantedWorld) -> bool:
         text = place.nginx_conf.read_text(encoding="utf-8")
         return all(planted in text for _, planted in edits)
 
     return Cause(name, plant, restore, is_there)
 
 
-def _chain(place: Place) -> str:
+def _chain(place: PlantedWorld) -> str:
     return f"BENCH-{place.world.plan.instance}"[:28]
 
 
@@ -256,7 +247,7 @@ def saved_rules() -> str:
     return process.run(["iptables-save", "-t", "filter"]).stdout
 
 
-def _has_rules(place: Place) -> bool:
+def _has_rules(place: PlantedWorld) -> bool:
     return f":{_chain(place)} " in saved_rules()
 
 
@@ -264,21 +255,43 @@ def _restore_tables(*lines: str) -> None:
     process.run(list(RESTORE), stdin="\n".join(["*filter", *lines, "COMMIT", ""]))
 
 
-def _add_rules(place: Place) -> None:
+def _add_rules(place: PlantedWorld) -> None:
     chain, form = _chain(place), "-A {} -s 192.0.2.1/32 -p tcp --dport {} -j DROP"
     rules = (form.format(chain, port + 1) for port in range(_RULES))
     jumps = (f"-I {builtin} 1 -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
     _restore_tables(f":{chain} - [0:0]", *rules, *jumps)
 
 
-def _remove_rules(place: Place) -> None:
+def _remove_rules(place: PlantedWorld) -> None:
     if _has_rules(place):
         chain = _chain(place)
         jumps = (f"-D {builtin} -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
         _restore_tables(*jumps, f"-F {chain}", f"-X {chain}")
 
 
-def _forget_catalogue(place: Place) -> None:
+@contextmanager
+def forgetting(
+    redis: Endpoint, password: str, key: str, every_s: float, namespace: Path | None = None
+) -> Iterator[None]:
+    """Delete a key again and again while the block lasts. Raises: CannotTell."""
+    command_calls(redis, password, namespace)  # it answers, and knows the password
+    ended = threading.Event()
+
+    def forget() -> None:
+        with suppress(CannotTell), operated(redis, password, namespace) as ask:
+            while not ended.wait(every_s):
+                ask("DEL", key)
+
+    forgets = threading.Thread(target=forget)
+    forgets.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        forgets.join()
+
+
+def _forget_catalogue(place: PlantedWorld) -> None:
     redis = place.world.endpoint("redis-cache")
     key, network = "catalogue:list", place.redis_network
     place.hold(COLD, forgetting(redis, place.redis_password, key, _FORGET_S, network))

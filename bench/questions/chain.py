@@ -1,8 +1,8 @@
 """What does the chain cost? The whole of it, against its own last link and the seed's chain.
 
 With limits lifted, `ab` without keep-alive loads the whole chain (nginx, gateway, product, Redis);
-the same product processes called directly, the load spread over all of them; the naive chain (see
-`naive`) and our own with `cache: near` (see `near_chain`), in the same namespaces. Redis' own
+the same product processes called directly, the load spread over all of them; the naive chain and
+our own with `cache: near` (see `chains`), in the same namespaces. Redis' own
 counters prove that each request read Redis, but for the last, in which hardly any does.
 """
 
@@ -18,13 +18,12 @@ from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.loads import by_ab
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
-from bench.engine.redis import command_calls
 from bench.load import Tally
 from bench.load.ab import AbLoad
-from bench.questions.naive import naive_chain
-from bench.questions.near_chain import near_chain
+from bench.questions.chains import naive_chain, near_chain
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
+from twinstack.observe.redis import command_calls
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
@@ -109,14 +108,9 @@ def _stage(
 
 def spread(endpoints: Sequence[Endpoint], path: str, requests: int) -> Callable[[], Tally]:
     """Spread a load over endpoints, one `ab` each, all at once, and add what they counted."""
+    shares = (_shares(of, len(endpoints)) for of in (requests, CONCURRENCY))
     loads = [
-        by_ab(endpoint, AbLoad(path, share, clients))
-        for endpoint, share, clients in zip(
-            endpoints,
-            _shares(requests, len(endpoints)),
-            _shares(CONCURRENCY, len(endpoints)),
-            strict=True,
-        )
+        by_ab(each[0], AbLoad(path, *each[1:])) for each in zip(endpoints, *shares, strict=True)
     ]
 
     def load() -> Tally:
@@ -138,20 +132,13 @@ def proven(
         before = command_calls(redis, password).get("get", 0)
         tally = load()
         reads = command_calls(redis, password).get("get", 0) - before
+        cause = f"{reads} reads for {tally.done} answers"
         if name == NEAR and reads > NEAR_PART * tally.done:
-            raise CannotTell(
-                name,
-                "read Redis too often for a near cache",
-                f"{reads} reads for {tally.done} answers",
-                "see the log of the product service, and that nobody places orders meanwhile",
-            )
+            remedy = "see the log of the product service, and that nobody places orders meanwhile"
+            raise CannotTell(name, "read Redis too often for a near cache", cause, remedy)
         if name != NEAR and reads < tally.done:
-            raise CannotTell(
-                name,
-                "did not read Redis for every request",
-                f"{reads} reads for {tally.done} answers",
-                "see that Redis is healthy and that nothing answers from memory",
-            )
+            remedy = "see that Redis is healthy and that nothing answers from memory"
+            raise CannotTell(name, "did not read Redis for every request", cause, remedy)
         return tally
 
     return proved

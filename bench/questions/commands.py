@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
@@ -18,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.estimate import spread
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
+from twinstack.linux.counters import children_cpu_s
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 
 _INVOKE = str(Path(sys.executable).with_name("invoke"))
 FLOOR = "invoke --version"
@@ -82,30 +82,21 @@ def measured(
 def _run(words: Sequence[str], directory: Path) -> tuple[float, float]:
     # Users have .pyc files: make setup makes them. Compiling all again takes 0.03 s.
     own = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    start, before = time.monotonic(), _children_cpu_s()
+    start, before = time.monotonic(), children_cpu_s()
     subprocess.run(
         words, cwd=directory, env=own, capture_output=True, check=False, timeout=_LONGEST_S
     )
-    return _children_cpu_s() - before, time.monotonic() - start
-
-
-def _children_cpu_s() -> float:
-    """Give the CPU time of children that ended; os.times() would count in steps of 10 ms."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return children_cpu_s() - before, time.monotonic() - start
 
 
 def summed(rounds: Sequence[Mapping[str, tuple[float, float]]]) -> list[CommandTimes]:
     """Gather the rounds of each command; pure."""
-    return [
-        CommandTimes(
-            name,
-            tuple(each[name][0] for each in rounds),
-            tuple(each[name][1] for each in rounds),
-            tuple(each[name][0] - each[FLOOR][0] for each in rounds),
-        )
-        for name in (*OURS, *THEIRS)
-    ]
+    found = []
+    for name in (*OURS, *THEIRS):
+        cpu_s, wall_s = zip(*(each[name] for each in rounds), strict=True)
+        over_s = tuple(each[name][0] - each[FLOOR][0] for each in rounds)
+        found.append(CommandTimes(name, cpu_s, wall_s, over_s))
+    return found
 
 
 def table(found: Sequence[CommandTimes]) -> str:

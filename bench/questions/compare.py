@@ -13,13 +13,13 @@ from operator import attrgetter
 from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast
 from bench.engine.design import require_load
-from bench.engine.estimate import spread
 from bench.engine.loads import by_ab, by_wrk, require_quiet
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import columns, extremes, milliseconds, part
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 from twinstack.world import Endpoint, LocalWorld
 
 #: What a world is called in results.
@@ -53,52 +53,34 @@ def ask(
     how = how if worlds.probed(stack) else how.taking_turns()
     with worlds.lifted(used):
         alike = gate.require(used, worlds.EDGE, load.path, allow, progress)
-        first = tuple(entries)
+        pair = tuple(entries)
         if published:
             entries |= published_ports.entries(used, load.path, progress)
         require_quiet([endpoint for _, endpoint in entries.values()])
-        experiment = _experiment(used, entries, first, load, how, progress)
+
+        def arms() -> Iterator[Arm]:
+            for name, (world, endpoint) in entries.items():
+                wrk = by_wrk(endpoint.url(load.path), CONNECTIONS, how.run_s)
+                yield Arm(name, wrk, world.name)
+            for name in pair:
+                world, endpoint = entries[name]
+                yield Arm(f"{name}, ab", by_ab(endpoint, load), world.name)
+
+        base, over = pair
+        edges = {entries[name][0].name: name for name in pair}
+        ways = {name: edges[entries[name][0].name] for name in entries if name not in pair}
+        contrasts = {over: base, f"{over}, ab": f"{base}, ab", **ways}
+        experiment = Experiment(
+            stage=worlds.redeployed(used, arms, progress),
+            contrasts=tuple(Contrast(*both) for both in contrasts.items()),
+            load=f"{CONNECTIONS} kept connections (wrk), {load.path}",
+            worlds=used,
+        )
         measured = run(experiment, how, progress)
         changed = gate.unchanged(alike, used)
     name = f"aa-{aa}" if aa else "compare"
     notes = [*changed, ab_table(measured), *_notes(load, entries)]
     return outcome_of(measured, name, used[0].plan, notes, alike)
-
-
-def _experiment(
-    used: tuple[LocalWorld, ...],
-    entries: Entries,
-    pair: tuple[str, ...],
-    load: AbLoad,
-    how: Design,
-    progress: Progress,
-) -> Experiment:
-    """Load every entry point with wrk, and the compared ones with ab too."""
-
-    def arms() -> Iterator[Arm]:
-        for name, (world, endpoint) in entries.items():
-            wrk = by_wrk(endpoint.url(load.path), CONNECTIONS, how.run_s)
-            yield Arm(name, wrk, world.name)
-        for name in pair:
-            world, endpoint = entries[name]
-            yield Arm(f"{name}, ab", by_ab(endpoint, load), world.name)
-
-    base, over = pair
-    edges = {world.name: name for name, (world, _) in entries.items() if name in pair}
-    return Experiment(
-        stage=worlds.redeployed(used, arms, progress),
-        contrasts=(
-            Contrast(over, base),
-            Contrast(f"{over}, ab", f"{base}, ab"),
-            *(
-                Contrast(name, edges[world.name])
-                for name, (world, _) in entries.items()
-                if name not in pair
-            ),
-        ),
-        load=f"{CONNECTIONS} kept connections (wrk), {load.path}",
-        worlds=used,
-    )
 
 
 def ab_table(measured: Measured) -> str:

@@ -16,13 +16,13 @@ from dataclasses import replace
 from functools import partial
 
 from bench.engine import worlds
-from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
+from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.loads import Load, by_ab, by_wrk
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load import onlookers
 from bench.load.ab import AbLoad
 from bench.load.onlookers import Reader
-from bench.load.programs import Session
+from twinstack.linux.session import Session
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
@@ -31,7 +31,6 @@ NOBODY, WATCHED, SHOWN = "nobody looks", "dashboard", "and Chromium"
 #: The most that a dashboard may cost, as a part of the requests; and how near its rate must be.
 MOST, NEAR = 0.03, 0.05
 CONCURRENCY = 20
-OWN = Quantity("viewers", "CPU time per request of the viewers", lambda w: w.part(PROGRAMS), "µs")
 #: How long, roughly, a run of ab is that rates are compared in, and how many there are.
 _LONG_S, _LONG_RUNS = 30.0, 5
 #: A resumed program has work that waited.

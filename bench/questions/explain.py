@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.engine import evidence as sampling
-from bench.engine import gate, waterfall, worlds
+from bench.engine import gate, worlds
 from bench.engine.arm import Arm, Contrast
-from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
+from bench.engine.show import draw_waterfall
 from bench.questions.causes import place_in
 from bench.questions.compare import CONNECTIONS, TITLES
-from bench.questions.counters import counting
-from bench.questions.symptoms import findings, table
+from bench.questions.symptoms import counting, findings, table
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import MINIMUM_BLOCKS
 
 OVER = Contrast("docker", "namespaces")
 _PATH = "/api/products"
@@ -80,7 +80,7 @@ def explained(measured: Measured) -> Iterator[str]:
     if measured.undecidable:
         return
     way = measured.waterfall(OVER)
-    yield waterfall.draw(way)
+    yield draw_waterfall(way)
     extra = way.last[1] - way.first[1]
     named = way.named_but("left over")
     yield f"Of {extra:+.1f} µs a request, {named:.0%} are in named parts."

@@ -12,7 +12,6 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 from bench.engine import loads
@@ -91,17 +90,13 @@ def _programs(
 ) -> list[Program]:
     replica = plan.replicas_of("api-gateway")[0]
     upstream = ports[UPSTREAM]
-    (place / "upstream.conf").write_text(nginx_upstream(upstream))
     proxy = (_REFERENCE / "nginx_gateway.conf").read_text(encoding="utf-8")
     proxy = proxy.replace("PORT", str(ports[NGINX])).replace("UPSTREAM", str(upstream))
-    (place / "proxy.conf").write_text(programs.nginx_conf(proxy))
+    confs = {UPSTREAM: nginx_upstream(upstream), NGINX: programs.nginx_conf(proxy)}
+    for name, conf in confs.items():
+        (place / name).mkdir(mode=0o755)
+        (place / name / "nginx.conf").write_text(conf)
     shutil.copy(_REFERENCE / "node_gateway.js", place)
-    nginx = Program(
-        NGINX,
-        ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/proxy.conf"),
-        tree=roots.tree("nginx"),
-        binds=((place, "/mnt"),),
-    )
     ours = Program(
         OURS,
         tuple(
@@ -119,8 +114,7 @@ def _programs(
     )
     node = (shutil.which("node") or "node", str(place / "node_gateway.js"))
     return [
-        replace(nginx, name=UPSTREAM, command=(*nginx.command[:-1], "/mnt/upstream.conf")),
-        nginx,
+        *(programs.nginx(name, roots.tree("nginx"), place / name) for name in confs),
         ours,
         Program(NODE, (*node, str(ports[NODE]), str(upstream))),
     ]

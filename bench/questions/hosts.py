@@ -21,9 +21,11 @@ from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.questions.ladder import Climb
 from bench.questions.rungs import engines, layers, sides
 from bench.questions.rungs.course import KINDS, arm, settings
-from bench.questions.rungs.pair import LadderPlace, Proof, cleared, packets, serving, standing
+from bench.questions.rungs.pair import LadderPlace, Proof, serving, standing
 from bench.questions.rungs.sides import BRIDGE, VTEP, Make
 from twinstack.linux import process
+from twinstack.linux.counters import packets
+from twinstack.linux.session import cleared
 from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from bench.engine import gate, latency, worlds
-from bench.engine.estimate import Interval
 from bench.engine.latency import LEAST_WINDOWS, WANTED, Quantiles, RateTrial
 from bench.engine.loads import by_wrk
 from bench.engine.show import columns, wrap, written
@@ -26,6 +25,7 @@ from twinstack.errors import CannotTell, TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import Interval
 
 PATH, PARTS, WINDOW_S = "/api/products", (0.25, 0.5, 0.75), 2.0
 #: A generator that is later than this in one request of a hundred makes latencies of its own.

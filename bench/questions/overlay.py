@@ -6,19 +6,21 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from statistics import median
 
-from bench.engine.estimate import grouped, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
+from twinstack.linux.own_host import in_own_host
 from twinstack.model import bounds
 from twinstack.overlay import teardown as overlays
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped, spread
 
 SIZES = (2, 4, 8, 16)
 #: Replicas on each host, and the time in which the most hosts must be up.
@@ -41,7 +43,7 @@ def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Pr
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.times(rounds)
     instance = f"bo{os.getpid() % 10_000}"
-    measured = host.measured(lambda: measure(instance, sizes, rounds, progress))
+    measured = in_own_host(lambda: measure(instance, sizes, rounds, progress))
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
     return Outcome("overlay", plan, tuple(measured), table(measured), 0 if reached(measured) else 1)
 
@@ -94,23 +96,15 @@ def _run(hosts: int, instance: str) -> OverlayRun:
     topology = topologies.sized(SERVICES_EACH * hosts)
     plan = topologies.plan(SERVICES_EACH * hosts, instance)
     before = host.state()
-    overlay = Overlay(
-        plan,
-        spread_over_hosts(plan, topology.hosts, hosts),
-        host.no_software,
-        host.no_software,
-        bare=True,
-    )
-    start_s, start_cpu_s = time.monotonic(), host.cpu_s()
+    placed, none = spread_over_hosts(plan, topology.hosts, hosts), host.no_software
+    overlay = Overlay(plan, placed, none, none, bare=True)
+    times = [(time.monotonic(), host.cpu_s())]
     overlay.up(timeout_s=60, progress=host.quiet)
-    up_s, up_cpu_s = time.monotonic(), host.cpu_s()
+    times.append((time.monotonic(), host.cpu_s()))
     overlays.down(instance, progress=host.quiet)
-    down_s, down_cpu_s = time.monotonic(), host.cpu_s()
-    return OverlayRun(
-        hosts,
-        up_s - start_s,
-        down_s - up_s,
-        up_cpu_s - start_cpu_s,
-        down_cpu_s - up_cpu_s,
-        tuple(sorted(before ^ host.state())),
+    times.append((time.monotonic(), host.cpu_s()))
+    (up_s, up_cpu_s), (down_s, down_cpu_s) = (
+        (after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)
     )
+    left = tuple(sorted(before ^ host.state()))
+    return OverlayRun(hosts, up_s, down_s, up_cpu_s, down_cpu_s, left)

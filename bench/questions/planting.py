@@ -7,7 +7,6 @@ is taken away alone. Runs are kept one by one: stopped, it goes on another time.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,23 +17,21 @@ from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 
-from bench.engine import worlds
+from bench.engine import store, worlds
 from bench.engine.arm import RATE, Arm, Contrast
-from bench.engine.estimate import grouped
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, run
 from bench.engine.show import columns, wrap
 from bench.engine.store import RESULTS
 from bench.load import Tally
-from bench.questions.causes import CAUSES, Cause, Place, place_in, planted
+from bench.questions.causes import CAUSES, Cause, PlantedWorld, place_in, planted
 from bench.questions.compare import CONNECTIONS
-from bench.questions.counters import counting
-from bench.questions.selftest import keep
-from bench.questions.symptoms import SERVICES_US, findings, named, unlike
+from bench.questions.symptoms import SERVICES_US, counting, findings, named, unlike
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped
 
 PLANNED, SUSPECT = "as planned", "suspect"
 WORSE = Contrast(SUSPECT, PLANNED)
@@ -77,7 +74,7 @@ def ask(
             cause = random.choice(missing)
             progress(f"planting: {cause.name}")
             try:
-                keep(kept, look(place, cause, counted, progress))
+                store.add_run(kept, look(place, cause, counted, progress))
             except CannotTell as error:  # a window without an answer is no run, and not the end
                 if not (retries := retries - 1):
                     raise
@@ -94,7 +91,7 @@ def absent(done: Sequence[NamingRun], times: int) -> list[Cause]:
 
 
 def look(
-    place: Place, cause: Cause, counted: Callable[[Arm], Arm], progress: Progress
+    place: PlantedWorld, cause: Cause, counted: Callable[[Arm], Arm], progress: Progress
 ) -> NamingRun:
     """Compare the world with a cause in it with the world as planned, and name what shows."""
 
@@ -115,7 +112,7 @@ def look(
 
 
 def _measure(
-    place: Place,
+    place: PlantedWorld,
     counted: Callable[[Arm], Arm],
     suspects: Mapping[str, Held],
     progress: Progress,
@@ -145,8 +142,7 @@ def _measure(
 
 def read(file: Path) -> list[NamingRun]:
     """Read the kept runs."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [NamingRun(**{**each, "named": tuple(each["named"])}) for each in map(json.loads, lines)]
+    return [NamingRun(**{**each, "named": tuple(each["named"])}) for each in store.runs(file)]
 
 
 def text(done: Sequence[NamingRun]) -> str:

@@ -10,28 +10,27 @@ proxy, with the same servers and connections. What each cause is worth is its Sh
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from statistics import fmean
 
 from bench.engine import result, worlds
 from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
-from bench.engine.estimate import grouped
-from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
+from bench.engine.measured import levelled
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
 from bench.load import Tally
-from bench.questions.causes import by_proxy, group_of, place_in, set_cpus
-from bench.questions.naive import naive_chain
+from bench.questions.causes import by_proxy, group_of, place_in
+from bench.questions.chains import naive_chain
 from bench.questions.shapley import NONE, Cell, Look, cells, draw, shared
-from twinstack.linux import cgroup
-from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux import cgroup_removal
+from twinstack.linux.cgroup import set_cpus
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import grouped
 from twinstack.world import LocalWorld
 
 SERVERS, QUOTA = "development servers", "half a core each"
@@ -132,8 +131,10 @@ def _arms(
     with ExitStack() as held:
         naive = held.enter_context(naive_chain(world, roots, software, password))
         parts = dict.fromkeys(naive.pids(), PROGRAMS)
-        groups = [held.enter_context(_own_group(program.pids())) for program in naive.programs]
-        groups += [group_of(world, replica.name) for replica in world.plan.replicas]
+        groups = [group_of(world, replica.name) for replica in world.plan.replicas]
+        for program in naive.programs:
+            own = cgroup_removal.held(program.pids(), f"twinstack-bench/{program.pid}")
+            groups.append(held.enter_context(own))
         entries = {True: naive.edge, False: world.endpoint(worlds.EDGE)}
         proxies = {
             seed: held.enter_context(by_proxy(edge)) for seed, edge in entries.items() if docker
@@ -162,27 +163,3 @@ def _arms(
             return Arm(name(world.name, cell), load, world.name, during)
 
         yield [arm(cell) for cell in cells(CAUSES if docker else sorted(_SHARED))]
-
-
-@contextmanager
-def _own_group(pids: Sequence[int]) -> Iterator[ControlGroup]:
-    """Hold processes in a cgroup of their own. Raises: OSError."""
-    layout = cgroup.read_layout()
-    path = f"twinstack-bench/{pids[0]}"
-    group, former = ControlGroup.at(path, layout), ControlGroup.of(os.getpid())
-
-    def move(to: ControlGroup) -> None:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                (to.directory("cpu") / "cgroup.procs").write_text(str(pid))
-
-    cgroup.create(path, layout, {})
-    try:
-        move(group)
-        yield group
-    finally:
-        move(former)
-        for directory in layout.directories(path):
-            directory.rmdir()
-            with suppress(OSError):  # another one is still in it
-                directory.parent.rmdir()

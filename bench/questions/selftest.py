@@ -8,23 +8,20 @@ sign and size. Runs are kept one by one: stopped, it goes on another time.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter, methodcaller
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from bench.engine import worlds
+from bench.engine import store, worlds
 from bench.engine.arm import CLIENT, CPU, RATE, Arm, Contrast
-from bench.engine.estimate import OPEN_P
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
@@ -33,6 +30,7 @@ from twinstack.errors import WrongUse
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import OPEN_P
 from twinstack.world import LocalWorld
 
 PLAIN, PLANTED = "plain", "planted"
@@ -124,7 +122,7 @@ def ask(
                 if not (retries := retries - 1):
                     return outcome_of(measured, name, chosen.plan)
             else:
-                keep(kept, judged(measured, chosen.name, plant, size))
+                store.add_run(kept, judged(measured, chosen.name, plant, size))
     return Outcome(name, chosen.plan, tuple(done), text(done))
 
 
@@ -204,18 +202,9 @@ def judged(measured: Measured, world: str, plant: str, size: float) -> SelfTestR
     )
 
 
-def keep(file: Path, ended: Any) -> None:
-    """Add a run, a dataclass, to those that are kept, a line each."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(ended)) + "\n")
-
-
 def read(file: Path, world: str, plant: str, size: float, minutes: float) -> list[SelfTestRun]:
     """Read the kept runs of a kind."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    runs = (SelfTestRun(**json.loads(line)) for line in lines)
-    kind = (world, plant, size, minutes)
+    runs, kind = (SelfTestRun(**own) for own in store.runs(file)), (world, plant, size, minutes)
     return [run for run in runs if (run.world, run.plant, run.size, run.minutes) == kind]
 
 

@@ -13,10 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from bench.engine import estimate, waterfall
-from bench.engine.estimate import Interval, Pair
-from bench.engine.show import columns, written
-from bench.engine.waterfall import Waterfall
+from bench.engine.show import Waterfall, columns, draw_waterfall, written
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Interval, Pair
 
 Cell = frozenset[str]  # the causes that are there
 Look = tuple[int, Mapping[Cell, float]]  # the deployment, and the gap in every cell
@@ -76,4 +75,4 @@ def draw(found: Mapping[str, Interval]) -> str:
     }
     way = Waterfall("% (100 ln of the ratio)", ends[0], steps, ends[1])
     head = ["times as many requests", "[95 %]"]
-    return f"{columns(head, table, rule=True)}\n\n{waterfall.draw(way)}"
+    return f"{columns(head, table, rule=True)}\n\n{draw_waterfall(way)}"

@@ -3,29 +3,25 @@
 The world is taken down and brought up a few times, everything built beforehand. The time is that
 of `up` itself: from the first step to the last service's healthy answer. Memory is the sum of
 the proportional set sizes (PSS) of all its processes: shared pages are counted once, by parts.
-
-Source: proc(5), /proc/PID/smaps_rollup.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.engine import worlds
-from bench.engine.estimate import spread
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
 from twinstack.errors import CannotTell
+from twinstack.linux.counters import pss_bytes
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
+from twinstack.statistics.estimate import spread
 from twinstack.world import LocalWorld
 
 #: The most that a start may take, and the namespace world's memory. Units: seconds, bytes.
@@ -109,19 +105,6 @@ def memory(world: LocalWorld) -> dict[str, int]:
         cause, remedy = "no process runs", f'run "invoke {world.name}.up"'
         raise CannotTell(f"the {world.name} world", "has no memory to measure", cause, remedy)
     return dict(pss)
-
-
-def pss_bytes(pid: int) -> int:
-    """Give a process's proportional set size; 0 when it has just ended (a probe)."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return parse_pss(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
-    return 0
-
-
-def parse_pss(text: str) -> int:
-    """Read smaps_rollup. Units: bytes."""
-    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(match[1]) * 1024 if match else 0
 
 
 def table(starts: Sequence[Startup]) -> str:

@@ -2,7 +2,7 @@
 
 It is on the path of every request: a lock, a dictionary and a list of whole numbers take 0.4 µs,
 prometheus_client's Counter with labels and its Histogram 1.6 µs, as
-bench/reference/request_counting.py measures. `metrics` reads them when it is asked.
+tests/support/request_counting.py measures. `metrics` reads them when it is asked.
 """
 
 from __future__ import annotations

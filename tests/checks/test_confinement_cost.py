@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import estimate
-from bench.engine.estimate import Pair
 from bench.load import ab
 from tests.support.sandbox import Sandbox, eventually
 from twinstack.linux.cgroup import ControlGroup
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Pair
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 

@@ -11,10 +11,10 @@ import pytest
 
 from bench.load import Tally
 from bench.questions.bystander import STATES, Bystander, hide, unproven
-from bench.questions.provisioning import host
 from tests.support.own_engine import print_nothing
 from tests.support.project import ROOT
 from twinstack.linux import procfs
+from twinstack.linux.own_host import in_own_host
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.software.roots import ensure_roots, recipe_for
@@ -52,7 +52,7 @@ def test_each_state_is_proven_and_loaded_and_nothing_is_left(tree: Path) -> None
             visited.append((dict(state.seen), tally))
         return os.getpid(), visited
 
-    pid, visited = host.measured(visit)
+    pid, visited = in_own_host(visit)
     for level, (seen, tally) in enumerate(visited):
         assert unproven(level, seen) == ""
         assert tally.done > 0 == tally.failed
@@ -77,7 +77,7 @@ def test_ctrl_c_leaves_nothing_and_what_was_measured_is_given(tree: Path) -> Non
             return os.getpid(), there, "stopped by Ctrl-C"
         return os.getpid(), there, ""
 
-    pid, there, said = host.measured(stay)
+    pid, there, said = in_own_host(stay)
     assert said == "stopped by Ctrl-C"
     assert there > 0  # what is looked for can be found
     assert left(pid) == []

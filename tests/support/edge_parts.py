@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.load.programs import Program, await_port, free_port, running, workspace
+from bench.load.programs import await_port, free_port, nginx, running, workspace
 from tests.support.core_cases import edited_plan
 from twinstack.namespaces.provision import accounts
 from twinstack.software.configs import nginx_conf
@@ -38,8 +38,6 @@ def edge_before(*gateways: int, edits: tuple[tuple[str, str], ...] = ()) -> Iter
     tree = ensure_roots(recipe_for(accounts(plan)), print).tree("nginx")
     with workspace() as place:
         (place / "nginx.conf").write_text(text)
-        words = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf", "-g", "daemon off;")
-        program = Program("nginx", words, tree, ((place, "/srv"),))
-        with running([program]) as started:
+        with running([nginx("nginx", tree, place, "-g", "daemon off;")]) as started:
             await_port(started["nginx"], "127.0.0.1", port)
             yield port

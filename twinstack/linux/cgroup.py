@@ -239,6 +239,14 @@ def limit_files(path: str, layout: Layout, values: Mapping[str, str]) -> dict[Pa
     return files
 
 
+def set_cpus(group: ControlGroup, cpus: float | None) -> None:
+    """Write a CPU quota; None: no limit. Units: cores. Raises: OSError."""
+    values = limit_values(group.layout, cpus, None, None)
+    name, value = next((key, value) for key, value in values.items() if key.startswith("cpu."))
+    minus = name in _MINUS_ONE and value == UNLIMITED
+    (group.directory("cpu") / name).write_text("-1" if minus else value)
+
+
 def read_limit(file: Path) -> str:
     """Read a limit back in the words of `limit_values`. Raises: OSError."""
     value = file.read_text().strip()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinstack.errors import StepFailed
-from twinstack.linux.cgroup import ControlGroup, Layout
+from twinstack.linux.cgroup import ControlGroup, Layout, create, read_layout
 
 _END_S, _REMOVE_S, _POLL_S = 5.0, 2.0, 0.01
 
@@ -53,6 +54,26 @@ def remove_empty(path: str, layout: Layout) -> None:
             except StepFailed:
                 if not _below(directory):  # else another instance made its own there just now
                     raise
+
+
+@contextmanager
+def held(pids: Sequence[int], path: str) -> Iterator[ControlGroup]:
+    """Hold processes in a cgroup of their own; then they are in ours. Raises: OSError."""
+    layout = read_layout()
+    group, former = ControlGroup.at(path, layout), ControlGroup.of(os.getpid())
+
+    def move(to: ControlGroup) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                (to.directory("cpu") / "cgroup.procs").write_text(str(pid))
+
+    create(path, layout, {})
+    try:
+        move(group)
+        yield group
+    finally:
+        move(former)
+        remove_empty(path, layout)
 
 
 def _below(directory: Path) -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,6 +166,14 @@ def staying(
         yield child, child.answer()
     finally:
         child.end()
+
+
+@contextmanager
+def networks(where: str, count: int) -> Iterator[list[int]]:
+    """Give new network namespaces for the block, by the pids of children that stay in them."""
+    with ExitStack() as stack:
+        new = (staying(where, None, unshare_netns) for _ in range(count))
+        yield [stack.enter_context(holder)[0].pid for holder in new]
 
 
 def inside(

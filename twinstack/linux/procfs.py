@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def read_status(pid: int, proc: Path = PROC) -> dict[str, str]:
     text = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     rows = (line.partition(":") for line in text.splitlines())
     return {key: value.strip() for key, _, value in rows}
+
+
+def descendants(leader: int) -> list[int]:
+    """List a process and its descendants, whatever sessions they are in."""
+    found = [leader]
+    for pid in sorted(pids()):
+        with suppress(OSError, KeyError):
+            if int(read_status(pid)["PPid"]) in found:
+                found.append(pid)
+    return found
 
 
 def catches(pid: int, number: signal.Signals) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -54,6 +55,14 @@ def listeners() -> dict[int, str]:
     """
     with Netlink(NETLINK.SOCK_DIAG) as netlink:
         return {tcp.local_port: _shown(tcp.local) for tcp in dump(netlink, _LISTEN)}
+
+
+def peers(state: str) -> Counter[tuple[IPv4Address, int]]:
+    """Count TCP sockets in a state by their remote ends. Same as: ss -4tn state STATE."""
+    with Netlink(NETLINK.SOCK_DIAG) as netlink:
+        sockets = dump(netlink, 1 << STATES.index(state))
+        ends = [(tcp.peer, tcp.peer_port) for tcp in sockets if len(tcp.peer) == 4]
+    return Counter((IPv4Address(peer), port) for peer, port in ends)
 
 
 def _shown(address: bytes) -> str:

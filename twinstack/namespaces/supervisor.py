@@ -14,7 +14,6 @@ import socket
 import time
 import xmlrpc.client
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 from twinstack.errors import StepFailed
 from twinstack.linux import process, procfs
+from twinstack.linux.waiting import until
 from twinstack.namespaces.facts import ProgramFacts
 from twinstack.state.paths import InstancePaths
 
@@ -134,7 +134,7 @@ def start(paths: InstancePaths, command: tuple[str, ...]) -> None:
     # It daemonises: it has left our process group before this returns, so a later Ctrl-C of the
     # user's does not reach it.
     process.run(command[1:], environment=environment, directory=Path("/"), timeout_s=20)
-    if not _within(_START_S, lambda: answers(paths)):
+    if not until(lambda: answers(paths), _START_S, _POLL_S):
         call(paths, "getState")  # raises what is wrong
 
 
@@ -165,7 +165,7 @@ def end_programs(paths: InstancePaths, names: set[str]) -> None:
 
     for name in sorted(alive()):
         call(paths, "stopProcess", name, False)
-    if not _within(STOP_S, lambda: not alive()):
+    if not until(lambda: not alive(), STOP_S, _POLL_S):
         left = ", ".join(sorted(alive()))
         raise StepFailed(f"process {left}", "did not end", f"within {STOP_S:g} s")
 
@@ -193,19 +193,13 @@ def stop(paths: InstancePaths) -> bool:
     with suppress(StepFailed):  # one that does not answer is ended all the same
         # Left to itself supervisord stops one program a second; asked to, all of them at once.
         call(paths, "stopAllProcesses", False)
-        _within(STOP_S, lambda: not any(each["pid"] for each in call(paths, "getAllProcessInfo")))
+        until(
+            lambda: not any(each["pid"] for each in call(paths, "getAllProcessInfo")),
+            STOP_S,
+            _POLL_S,
+        )
     os.kill(own, signal.SIGTERM)
-    if not _within(deadline_s - time.monotonic(), lambda: pid(paths) is None):
+    if not until(lambda: pid(paths) is None, deadline_s - time.monotonic(), _POLL_S):
         os.kill(own, signal.SIGKILL)
         raise StepFailed(f"supervisor {own}", "did not end", f"within {STOP_S:g} s")
-    return True
-
-
-def _within(bound_s: float, done: Callable[[], bool]) -> bool:
-    """Wait until something is so; give whether it came to be within the bound."""
-    deadline_s = time.monotonic() + bound_s
-    while not done():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(_POLL_S)
     return True

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from bench.load import programs
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
+from twinstack.linux.session import started
 from twinstack.stack import REPOSITORY
 
 OURS, FLOOR, SHELL, MININET = "twinstack", "floor", "shell", "mininet"
@@ -89,7 +89,7 @@ def by_mininet(work: Path, root: Path) -> Contender:
 
     def run(size: int) -> Generator[Figures, None, None]:
         words = ("/usr/bin/python3", str(script), f"{work}/{size}/hosts")
-        with programs.started(words, stdin=pipe, stdout=pipe, env=environment) as up:
+        with started(words, stdin=pipe, stdout=pipe, env=environment) as up:
             assert up.stdin is not None
             yield _printed(up)
             up.stdin.write("down\n")

@@ -1,32 +1,14 @@
-"""A measurement in a host of its own: a network and a mount namespace, all of it ours.
-
-Nothing in it can meet what is on the machine, and all of it ends with its last process.
-"""
+"""What measurements of a host's network share: what it keeps, its CPU time, and no software."""
 
 from __future__ import annotations
 
-import gc
-import os
-import resource
-import signal
 import subprocess
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+import time
+from typing import NoReturn
 
-from twinstack.errors import StepFailed, TwinstackError
-from twinstack.linux import child, libc, process
-from twinstack.linux.libc import Clone
+from twinstack.errors import TwinstackError
+from twinstack.linux import counters
 
-Result = TypeVar("Result")
-#: Our files under /run are the host's own; the base tables of iptables exist beforehand, as on
-#: any host that has used it.
-_PREPARE = """
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 tmpfs /run
-ip link set lo up
-for table in raw nat filter; do iptables -t $table -S > /dev/null; done
-sysctl -qw net.ipv4.ip_forward=0  # a new namespace takes over the machine's
-"""
 #: Links, routes, rules, mounts, files under /run, cgroups, a switch.
 _STATE = r"""
 ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//'; ip route show table all
@@ -37,34 +19,6 @@ cut -d' ' -f5 /proc/self/mountinfo | grep ^/run | while read -r place; do
 done
 cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/null
 """
-
-
-def measured(measure: Callable[[], Result]) -> Result:
-    """Measure in a child that is in a fresh host; Ctrl-C lets it clean up first.
-
-    What it gives after Ctrl-C all the same is the result. Raises: StepFailed; as `measure`.
-    """
-
-    def work() -> Result:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        gc.enable()
-        libc.unshare(Clone.NEWNET | Clone.NEWNS)
-        process.run(["sh", "-euc", _PREPARE])
-        return measure()
-
-    measuring = child.start("the measurement", None, work)
-    result: Result
-    try:
-        result = measuring.answer()
-    except KeyboardInterrupt as interrupt:
-        os.kill(measuring.pid, signal.SIGTERM)
-        try:
-            result = measuring.answer()
-        except StepFailed:  # it gives none
-            raise interrupt from None
-    finally:
-        measuring.end()
-    return result
 
 
 def state() -> frozenset[str]:
@@ -84,5 +38,4 @@ def no_software(*_: object) -> NoReturn:
 
 def cpu_s() -> float:
     """Give what this process and its ended children have used of the processors."""
-    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return time.process_time() + counters.children_cpu_s()

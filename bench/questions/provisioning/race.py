@@ -120,8 +120,8 @@ def _sentinel() -> Iterator[None]:
     which they died. A link into the last one to die exists until its batch is gone.
     Raises: CannotTell when that takes too long; StepFailed.
     """
-    with child.staying("the sentinel", None, child.unshare_netns) as (holder, _):
-        link = f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder.pid}"
+    with child.networks("the sentinel", 1) as (holder,):
+        link = f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder}"
         process.run(link.split())
         yield
     deadline = time.monotonic() + _GONE_BOUND_S

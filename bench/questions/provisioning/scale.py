@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.store import Outcome
-from bench.questions.provisioning import contenders, host, race, topologies, verdict
+from bench.questions.provisioning import contenders, race, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
 from bench.questions.provisioning.race import RaceSettings
 from bench.questions.provisioning.verdict import AimResult, RaceSample
 from twinstack.errors import TwinstackError
+from twinstack.linux.own_host import in_own_host
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
+from twinstack.statistics.estimate import MINIMUM_BLOCKS
 
 SIZES = (8, 100, 1000)
 _MOST_ROUNDS = 1_000
@@ -65,7 +66,7 @@ def ask(
                 mininet = contenders.unpack_mininet(work)
             except TwinstackError as error:
                 left_out[MININET] = str(error)
-        samples = host.measured(lambda: race.run(settings, work, mininet, progress))
+        samples = in_own_host(lambda: race.run(settings, work, mininet, progress))
     results = verdict.judge(samples, verdict.aims(settings.sizes))
     result = Race(settings, results, tuple(samples), left_out)
     text = verdict.table(samples, results, left_out)

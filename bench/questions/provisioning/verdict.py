@@ -11,10 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.engine import estimate
-from bench.engine.estimate import MINIMUM_DEPLOYMENTS, Distribution, Holds, Ratio, grouped, spread
 from bench.engine.show import columns, milliseconds, wrap
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import (
+    MINIMUM_DEPLOYMENTS,
+    Distribution,
+    Holds,
+    Ratio,
+    grouped,
+    spread,
+)
 
 Phase = Literal["up", "down"]
 Racer = tuple[str, int]  # contender and size

@@ -20,29 +20,30 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.engine import published_ports
-from bench.load.programs import Session, cpu_us, free_port
+from bench.load.programs import free_port
 from bench.questions.rungs.pair import (
+    LINE_BYTES,
     LadderPlace,
     Proof,
-    cleared,
-    packets,
-    rules,
     serving,
     standing,
 )
 from bench.questions.rungs.sides import Make, SideRung
+from twinstack.compose import userland_proxy
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT
 from twinstack.compose.render import KIND_LABEL
 from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
+from twinstack.linux.counters import cpu_us, packets, rule_packets
 from twinstack.linux.procfs import read_status
+from twinstack.linux.session import Session, cleared
 from twinstack.model.plan import Plan
 from twinstack.stack import Stack
 from twinstack.swarm.client import client_of
 from twinstack.swarm.world import SwarmWorld
 
-_PORT, _START_S, _LINE_BYTES = 5000, 20.0, 20
+_PORT, _START_S = 5000, 20.0
 HOST = "this host"
 
 
@@ -71,7 +72,7 @@ class Engine:
                 client.connect(DEFAULT.url.removeprefix("unix://"))
                 credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             yield int.from_bytes(credentials[:4], sys.byteorder)
-            yield from published_ports.proxies(int(asked.rpartition(":")[2]))
+            yield from userland_proxy.pids(int(asked.rpartition(":")[2]))
 
     def place(
         self,
@@ -128,7 +129,7 @@ class Engine:
                 kind, _space, file = self.inspect(own, path).partition(" ")
                 return Path(file).stat().st_size if kind == "json-file" else 0.0
 
-            return Proof("its bytes", size, _LINE_BYTES)
+            return Proof("its bytes", size, LINE_BYTES)
 
         yield SideRung(bare, HOST, self.place(host, local, confined, local))
         json = self.place(host, other, logged, other, "json-file")
@@ -149,16 +150,16 @@ class Engine:
         with socket.create_server((host, 0)) as server:
             port = server.getsockname()[1]
 
-        proof = Proof("DNAT rule", lambda _: rules(0, f"--dport {port} ", "-j DNAT"))
+        proof = Proof("DNAT rule", lambda _: rule_packets("self", f"--dport {port} ", "-j DNAT"))
         if host == "127.0.0.1":
-            proof = Proof("its µs", lambda _: sum(map(cpu_us, published_ports.proxies(port))))
+            proof = Proof("its µs", lambda _: sum(map(cpu_us, userland_proxy.pids(port))))
         return self.place(f"--publish={host}:{port}:{_PORT}", f"{host}:{port}", lambda _: proof)
 
 
 @contextmanager
 def loopback(name: str) -> Iterator[LadderPlace]:
     """Ask a server on this host's own loopback: what an engine's container is compared with."""
-    own, proof = f"127.0.0.1:{free_port()}", Proof("lo", lambda _: packets(0, "lo"))
+    own, proof = f"127.0.0.1:{free_port()}", Proof("lo", lambda _: packets("self", "lo"))
     with standing(name, serving(own), own, {name: proof}) as place:
         yield place
 

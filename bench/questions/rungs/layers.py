@@ -13,19 +13,19 @@ from pathlib import Path
 
 from bench.questions.rungs.course import Setting, shown
 from bench.questions.rungs.pair import (
+    LINE_BYTES,
     LadderPlace,
     Proof,
-    cleared,
     inside,
-    packets,
-    rules,
     serving,
     standing,
 )
 from twinstack.confinement import seccomp
 from twinstack.linux import br_netfilter, cgroup, child, iptables, procfs
 from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux.counters import packets, rule_packets, snmp
 from twinstack.linux.process import run
+from twinstack.linux.session import cleared
 from twinstack.model.plan import Plan, Replica
 from twinstack.policy.chains import chains
 
@@ -36,7 +36,6 @@ _ROOTS = {
     " -o lowerdir=/,upperdir=upper,workdir=work overlay root; exec chroot root",
     "bind": "mount --bind / /mnt; exec chroot /mnt",
 }
-_LINE_BYTES = 20
 
 
 def ends(plan: Plan, setting: Setting) -> tuple[Replica, Replica]:
@@ -108,10 +107,7 @@ def place(name: str, setting: Setting, plan: Plan) -> Iterator[LadderPlace]:
     """Give a pair in a setting. Raises: StepFailed, NotHealthy, Missing."""
     asks, answers = ends(plan, setting)
     with ExitStack() as stack:
-        networks = [
-            stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
-            for _ in range(3 if "veth" in setting else 1)
-        ]
+        networks = stack.enter_context(child.networks(name, 3 if "veth" in setting else 1))
         between, client, server = networks if "veth" in setting else networks * 3
         if "br_netfilter" in setting:
             br_netfilter.load()
@@ -164,11 +160,6 @@ def _status(place: LadderPlace, key: str) -> list[str]:
     return procfs.read_status(place.server)[key].split()
 
 
-def _forwarded(place: LadderPlace) -> float:
-    heads, values = Path(f"/proc/{place.between}/net/snmp").read_text().splitlines()[:2]
-    return float(values.split()[heads.split().index("ForwDatagrams")])
-
-
 def _limited_us(place: LadderPlace) -> float:
     group = ControlGroup.of(place.server)
     return group.cpu_us() if group.limits().cpus == 2.0 else 0.0
@@ -183,7 +174,7 @@ def _size(place: LadderPlace) -> float:
 
 
 def _counted(noun: str, *words: str) -> Proof:
-    return Proof(f"{noun} rule", lambda place: rules(place.between, *words))
+    return Proof(f"{noun} rule", lambda place: rule_packets(place.between, *words))
 
 
 PROOFS: Mapping[str, Proof] = {
@@ -197,14 +188,14 @@ PROOFS: Mapping[str, Proof] = {
     "br_netfilter": _counted("physdev", "--physdev-in ve-c"),
     "conntrack": _counted("ctstate", "--ctstate ESTABLISHED"),
     "policy": _counted("TO-", "-j ACCEPT", "-A TS-", "-TO-"),
-    "routed": Proof("forwarded", _forwarded),
+    "routed": Proof("forwarded", lambda place: snmp(place.between)["Ip", "ForwDatagrams"]),
     "DNAT": _counted("DNAT", "-j DNAT"),
     "cgroup": Proof("cgroup's µs", _limited_us),
     "bind": Proof("mount of /", lambda at: _root(at.server).number != _root("self").number, 0),
     "overlayfs": Proof("type of /", lambda place: _root(place.server).kind == "overlay", 0),
     "seccomp": Proof("Seccomp: 2", lambda place: _status(place, "Seccomp") == ["2"], 0),
     "PID namespace": Proof("NSpid", lambda place: len(_status(place, "NSpid")) - 1, 0),
-    "log: file": Proof("its bytes", _size, _LINE_BYTES),
-    "log: pipe": Proof("reader's bytes", _read_bytes, _LINE_BYTES),
-    "log: json": Proof("its bytes", _size, _LINE_BYTES),
+    "log: file": Proof("its bytes", _size, LINE_BYTES),
+    "log: pipe": Proof("reader's bytes", _read_bytes, LINE_BYTES),
+    "log: json": Proof("its bytes", _size, LINE_BYTES),
 }

@@ -21,9 +21,10 @@ from typing import IO
 
 from bench.engine.arm import CLIENT, PROGRAMS
 from bench.load import Tally, echo
-from bench.load.programs import Session, cpu_us, started
 from twinstack.errors import CannotTell, NotHealthy
-from twinstack.linux import process, procfs
+from twinstack.linux import procfs
+from twinstack.linux.counters import cpu_us
+from twinstack.linux.session import Session, started
 
 PYTHON = str(Path(sys.executable).resolve())
 #: Client, server and a log's reader share the last CPU.
@@ -31,6 +32,8 @@ CPU = max(os.sched_getaffinity(0))
 _PROBES, _MOST, _PATIENCE_S = 50, 10_000_000, 15.0
 #: A log's reader may be late.
 _LATE_S = 1.0
+#: What a request writes to a log, at least.
+LINE_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,33 +163,3 @@ def _await_server(name: str, own: Session) -> list[int]:
                 return [pid]
         time.sleep(0.005)
     raise NotHealthy(name, "has no server", "it did not start")
-
-
-@contextmanager
-def cleared(script: str) -> Iterator[None]:
-    """Have a shell run a script when the block ends, or when this process has ended in any way."""
-    words = ["sh", "-c", f"read _\n{script}"]
-    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(
-        words, stdin=pipe, stdout=quiet, stderr=quiet, start_new_session=True
-    ) as shell:
-        try:
-            yield
-        finally:
-            shell.communicate(b"\n")
-
-
-def packets(pid: int, link: str) -> float:
-    """Read how many packets a link has received or sent, the smaller one; 0 without the link."""
-    for line in Path(f"/proc/{pid or 'self'}/net/dev").read_text().splitlines():
-        name, _, counters = line.partition(":")
-        if name.strip() == link:
-            return min(float(counters.split()[place]) for place in (1, 9))
-    return 0.0
-
-
-def rules(pid: int, *parts: str) -> float:
-    """Add up the packets that those rules of a network counted whose text has all the parts."""
-    saved = process.run([*inside(pid), "iptables-save", "--counters"]).stdout.splitlines()
-    matching = (line for line in saved if line[:1] == "[" and all(part in line for part in parts))
-    return float(sum(int(line[1:].partition(":")[0]) for line in matching))

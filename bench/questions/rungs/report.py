@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.engine import estimate
 from bench.engine.arm import Quantity
-from bench.engine.estimate import Interval
 from bench.engine.measured import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
 from bench.questions.rungs.course import DOWN, KINDS, LAYERS, SIDE, UP, WHOLE, Edge, arm, places
+from twinstack.statistics import estimate
+from twinstack.statistics.estimate import Interval
 
 CPU = Quantity(
     "cpu", "CPU time per request", lambda window: window.figures["cpu_us"] / window.done, "µs"

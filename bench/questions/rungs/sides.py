@@ -6,18 +6,19 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.load import programs
-from bench.load.programs import Session, cpu_us
 from bench.questions.rungs.course import SIDE, Edge
-from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, packets, serving, standing
+from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, serving, standing
 from twinstack.errors import NotHealthy
 from twinstack.linux import child, procfs
+from twinstack.linux.counters import cpu_us, packets
 from twinstack.linux.process import run
+from twinstack.linux.session import Session, started
+from twinstack.linux.waiting import until
 from twinstack.model.vxlan import OVERLAY_MTU, VXLAN_PORT
 
 Make = Callable[[str], AbstractContextManager[LadderPlace]]
@@ -58,11 +59,7 @@ class SideRung:
 @contextmanager
 def laid(name: str, count: int, script: Callable[..., str]) -> Iterator[list[int]]:
     """Give networks, by pids of processes in them, when a script has run in the first."""
-    with ExitStack() as stack:
-        pids = [
-            stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
-            for _ in range(count)
-        ]
+    with child.networks(name, count) as pids:
         run([*inside(pids[0]), "sh", "-ec", script(*pids)])
         yield pids
 
@@ -144,7 +141,7 @@ def rootless(name: str, *, words: str, asked: str) -> Iterator[LadderPlace]:
     """
     with laid(name, 2, _host) as (host, client):
         opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
-        with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
+        with started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
             _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
             proofs = {
                 name: Proof("tap0", lambda _: packets(client, "tap0")),
@@ -161,9 +158,9 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
 
     with laid(name, 1, _host) as (own,):
 
-        def find(started: Session) -> Sequence[int]:
+        def find(leader: Session) -> Sequence[int]:
             _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
-            return family(started.pid)
+            return procfs.descendants(leader.pid)
 
         sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
         words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
@@ -173,26 +170,13 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
             yield place
 
 
-def family(leader: int) -> list[int]:
-    """List a process and its descendants, whatever sessions they are in."""
-    found = [leader]
-    for pid in sorted(procfs.pids()):
-        with suppress(OSError, KeyError):
-            if int(procfs.read_status(pid)["PPid"]) in found:
-                found.append(pid)
-    return found
-
-
 def _pinned(*words: str) -> list[str]:
     return ["taskset", "--cpu-list", str(CPU), "setpriv", "--pdeathsig", "KILL", *words]
 
 
 def _await(name: str, noun: str, file: Path, text: str) -> None:
-    deadline = time.monotonic() + _START_S
-    while text not in file.read_text():
-        if time.monotonic() > deadline:
-            raise NotHealthy(name, "does not start", f"no {noun} within {_START_S:g} s")
-        time.sleep(0.02)
+    if not until(lambda: text in file.read_text(), _START_S, 0.02):
+        raise NotHealthy(name, "does not start", f"no {noun} within {_START_S:g} s")
     time.sleep(0.2)  # what it sets up with it comes a moment later
 
 

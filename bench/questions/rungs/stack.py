@@ -16,6 +16,7 @@ from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast, Window
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
+from twinstack.compose import userland_proxy
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import Endpoint, LocalWorld
@@ -44,7 +45,7 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
                 yield Arm(name, load, world.name)
 
         edge = docker.published(worlds.EDGE)
-        proxied = "docker-proxy" if edge and published_ports.proxied(edge.port) else "DNAT"
+        proxied = "docker-proxy" if edge and any(userland_proxy.pids(edge.port)) else "DNAT"
         experiment = Experiment(
             stage=worlds.redeployed(both, arms, progress),
             contrasts=layers([name for name, *_ in chosen], proxied=proxied),

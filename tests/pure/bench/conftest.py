@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from bench.engine import fingerprint
-from bench.engine.fingerprint_network import NetworkValues
 from tests.support.bench_fakes import FakeStack
 from twinstack.errors import StepFailed
 from twinstack.state import paths
@@ -40,15 +38,6 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]
         return calls
 
     return replaced
-
-
-@pytest.fixture
-def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read no process: a fake world's fingerprint is its plan, software and answer."""
-    monkeypatch.setattr(fingerprint, "seccomp_filters", lambda pids: dict.fromkeys(pids, ()))
-    monkeypatch.setattr(fingerprint, "network_values", lambda *_: NetworkValues({}, {}))
-    monkeypatch.setattr(fingerprint, "process_values", lambda *_: {})
-    monkeypatch.setattr(fingerprint, "_stores", lambda *_: {})
 
 
 @pytest.fixture

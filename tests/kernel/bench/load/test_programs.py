@@ -13,9 +13,10 @@ import pytest
 
 from bench.engine import loads
 from bench.load import programs
-from bench.load.programs import Program, Session, await_port, free_port, running
+from bench.load.programs import Program, await_port, free_port, running
 from tests.support.project import ROOT
 from twinstack.errors import NotHealthy
+from twinstack.linux.session import Session
 from twinstack.world import Endpoint
 
 pytestmark = [

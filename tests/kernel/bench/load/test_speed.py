@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from bench.load.programs import cpu_us
 from bench.load.speed import probing
 from twinstack.linux import procfs
+from twinstack.linux.counters import cpu_us
 
 TIMEOUT_S = 20.0
 

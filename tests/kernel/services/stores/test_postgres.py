@@ -13,7 +13,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from bench.engine import fingerprint
 from tests.support.project import ROOT
 from tests.support.real_stores import (
     PASSWORD,
@@ -24,6 +23,7 @@ from tests.support.real_stores import (
     write_all,
 )
 from twinstack.model.runtimes import POSTGRES_DATA
+from twinstack.observe.fingerprint import read as fingerprint
 from twinstack.stack import Stack
 
 pytestmark = pytest.mark.kernel

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from bench.engine import redis as bench_redis
+from bench.questions import causes
 from services.common.call_stats import CallStats
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key, product_key
 from services.common.failures import DatabaseDown, RedisDown
@@ -16,6 +16,7 @@ from services.common.settings import from_environment
 from services.order_service.carts import Carts
 from services.product_service.cache import Cache
 from tests.support.real_stores import PASSWORD, Stores
+from twinstack.observe.redis import command_calls
 from twinstack.software.secrets import OPERATOR
 from twinstack.world import Endpoint
 
@@ -94,9 +95,9 @@ def test_a_stranger_may_only_ping(stores: Stores) -> None:
 
 def test_the_benchmark_counts_commands_and_forgets_the_catalogue(stores: Stores) -> None:
     redis, product = Endpoint("127.0.0.1", stores.redis.port), store_of(stores, "product-service")
-    assert bench_redis.command_calls(redis, OPERATOR + PASSWORD)["auth"] > 0
+    assert command_calls(redis, OPERATOR + PASSWORD)["auth"] > 0
     Cache(product, 30).read(LIST_KEY, lambda: b"x")
-    with bench_redis.forgetting(redis, OPERATOR + PASSWORD, LIST_KEY.decode(), 0.01):
+    with causes.forgetting(redis, OPERATOR + PASSWORD, LIST_KEY.decode(), 0.01):
         while product.get(LIST_KEY) is not None:
             pass
 

@@ -10,11 +10,11 @@ import pytest
 
 from bench.engine import change, result
 from bench.engine.arm import Contrast
-from bench.engine.estimate import Interval
 from bench.engine.kept import Kept
 from bench.engine.store import SCHEMA
 from tests.support.bench_fakes import measured
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.statistics.estimate import Interval
 
 COST = Contrast("docker", "namespaces")
 ENVIRONMENT = {

@@ -10,17 +10,12 @@ import pytest
 
 from bench.engine import evidence
 from bench.engine.arm import Arm
-from bench.engine.evidence import (
-    CLASSES,
-    OTHER,
-    USER,
-    SampledStack,
-    class_of,
-    parse_script,
-)
+from bench.engine.evidence import CLASSES, OTHER, USER, class_of
 from bench.load import Tally
 from tests.support.bench_fakes import quiet
 from tests.support.project import ROOT
+from twinstack.linux import perf
+from twinstack.linux.perf import SampledStack, parse_script
 
 #: What `perf script` wrote on this kernel while a world was loaded, shortened.
 SAMPLE = (ROOT / "tests" / "support" / "perf_script.txt").read_text(encoding="utf-8")
@@ -93,7 +88,7 @@ def test_ctrl_c_ends_the_sampling_and_loses_nothing_else(
     def stopped(load: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evidence, "_sampled", stopped)
+    monkeypatch.setattr(perf, "sampled", stopped)
     said = evidence.gather([Arm("a", lambda: Tally(1))], 6, quiet)
     assert said == "No stacks were sampled: stopped by Ctrl-C."
 
@@ -104,7 +99,7 @@ def test_perf_that_may_not_sample_is_said_too(
     refuses = tmp_path / "perf"
     refuses.write_text("#!/bin/sh\necho 'No permission to enable cpu-clock event.' >&2\nexit 1\n")
     refuses.chmod(0o755)
-    monkeypatch.setattr(evidence, "_START_S", 0.1)
+    monkeypatch.setattr(perf, "_START_S", 0.1)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     said = evidence.gather([Arm("a", lambda: Tally(1))], 6, quiet)
     assert isinstance(said, str)

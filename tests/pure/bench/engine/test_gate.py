@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench.engine import fingerprint, gate
-from bench.engine.fingerprint import WHOLE, Fingerprint
+from bench.engine import gate
 from bench.engine.gate import Gate
 from tests.support.bench_fakes import FakeWorld, quiet
 from twinstack.errors import TwinstackError
+from twinstack.observe.fingerprint import read as fingerprint
+from twinstack.observe.fingerprint.read import WHOLE, Fingerprint
 
 REPLICA = {
     "command": "nginx: master process -c /etc/nginx/nginx.conf",

@@ -14,6 +14,7 @@ from bench.engine.loads import Room
 from bench.load.ab import AbLoad
 from tests.support.bench_fakes import BODY, served
 from twinstack.errors import CannotTell, StepFailed
+from twinstack.linux.sock_diag import peers
 from twinstack.world import Endpoint
 
 
@@ -23,12 +24,15 @@ def test_connections_are_counted_by_state_and_destination() -> None:
         end = (IPv4Address("127.0.0.1"), port)
         with socket.create_connection(("127.0.0.1", port)) as client:
             accepted, _ = server.accept()
-            assert (loads.peers("ESTABLISHED")[end], loads.peers("TIME_WAIT")[end]) == (1, 0)
+            assert (peers("ESTABLISHED")[end], peers("TIME_WAIT")[end]) == (
+                1,
+                0,
+            )
             client.shutdown(socket.SHUT_WR)  # who closes first waits
             assert accepted.recv(1) == b""
             accepted.close()
             assert client.recv(1) == b""
-        assert (loads.peers("ESTABLISHED")[end], loads.peers("TIME_WAIT")[end]) == (0, 1)
+        assert (peers("ESTABLISHED")[end], peers("TIME_WAIT")[end]) == (0, 1)
         assert loads.room("127.0.0.1", port).waiting == 1
     free = loads.room("127.0.0.1", 9)
     assert free.ports > 1_000

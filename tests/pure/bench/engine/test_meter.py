@@ -14,7 +14,6 @@ from bench.engine.arm import BENCH, CLIENT, IDLE, KERNEL, LEFT_OVER, SERVICES, S
 from bench.engine.meter import CounterReading, Meter
 from twinstack.errors import CannotTell
 
-STAT = "cpu  100 20 30 4000 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 BEFORE = CounterReading(
     clock_s=10.0,
     whole_us=1_000.0,
@@ -34,16 +33,6 @@ AFTER = CounterReading(
     # 30 was used again, and 50 has begun meanwhile.
     processes_us={20: ("dockerd", 90.0), 30: (STRANGERS, 25.0), 50: ("docker-proxy", 80.0)},
 )
-
-
-def test_busy_time_leaves_out_idle_waiting_and_stolen() -> None:
-    assert meter.parse_stat(STAT, ticks_per_second=100) == (1_630_000, 80_000)
-
-
-@pytest.mark.parametrize("text", ["", "cpu 1 2\n", "intr 1 2 3 4 5 6 7 8 9\n"])
-def test_counters_that_are_not_there_cannot_be_told(text: str) -> None:
-    with pytest.raises(CannotTell):
-        meter.parse_stat(text, ticks_per_second=100)
 
 
 def test_each_process_is_in_one_part_and_parts_add_up_to_the_whole() -> None:

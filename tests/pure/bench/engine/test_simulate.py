@@ -9,7 +9,7 @@ import statistics
 import pytest
 
 from bench.engine.design import Design
-from bench.engine.simulate import DESIGNS, TO_THE_END, Drift, Noise, SimulatedDesign, cell, run
+from tests.support.simulate import DESIGNS, TO_THE_END, Drift, Noise, SimulatedDesign, cell, run
 
 #: Short designs, so that many runs take a second.
 SHORT = SimulatedDesign(Design(minutes=2.5, blocks=2, narrow=TO_THE_END))

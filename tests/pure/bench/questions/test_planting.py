@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.engine import store
 from bench.questions import planting
+from bench.questions.causes import COLD, KEEPALIVE, RULES
 from bench.questions.planting import NamingRun
-from bench.questions.selftest import keep
-from bench.questions.symptoms import COLD, KEEPALIVE, RULES
 
 RIGHT = NamingRun(RULES, (RULES, COLD), True, 0.7, 1.4)
 WRONG = NamingRun(COLD, (KEEPALIVE,), False, 0.5, 1.2)
@@ -23,7 +23,7 @@ def test_runs_are_kept_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "planted.jsonl"
     assert planting.read(file) == []
     for run in (RIGHT, WRONG):
-        keep(file, run)
+        store.add_run(file, run)
     assert planting.read(file) == [RIGHT, WRONG]
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from bench.engine import evidence, fingerprint, loads, published_ports, worlds
+from bench.engine import evidence, loads, published_ports, worlds
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
-from bench.engine.fingerprint import Fingerprint
 from bench.engine.measured import Measured
 from bench.load.ab import AbLoad
 from bench.questions import capture, chain, compare, explain
 from bench.questions.rungs import stack as rungs_of_stack
 from tests.support.bench_fakes import BODY, measured, quiet, served
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
+from twinstack.observe.fingerprint import read as fingerprint
+from twinstack.observe.fingerprint.read import Fingerprint
 from twinstack.world import Endpoint, Link
 
 HOW = Design()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.engine import worlds
+from bench.engine import store, worlds
 from bench.engine.arm import CPU, RATE
 from bench.engine.design import Design
 from bench.questions import selftest
@@ -38,7 +38,7 @@ def test_a_wrong_sign_is_found_but_not_right() -> None:
 def test_runs_are_kept_and_read_by_their_kind(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "selftest.jsonl"
     for run in (RUN, replace(RUN, plant=SPIN, size=20.0), RUN):
-        selftest.keep(file, run)
+        store.add_run(file, run)
     assert selftest.read(file, "net", NOTHING, 0.0, 5.0) == [RUN, RUN]
     assert selftest.read(file, "docker", NOTHING, 0.0, 5.0) == []
     assert selftest.read(tmp_path / "absent", "net", NOTHING, 0.0, 5.0) == []

@@ -1,8 +1,7 @@
-"""A start is judged by its slowest time, memory is read from the kernel, worlds are left alone."""
+"""A start is judged by its slowest time, worlds are left alone."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +20,6 @@ def test_a_start_is_judged_by_the_slowest() -> None:
     assert "within 2 s: holds" in replace(start, up_s=(2.0,)).sentence
     assert "nginx-lb" in startup.table([start])
     assert max(map(len, startup.table([start]).splitlines())) <= 80
-
-
-def test_memory_is_read_from_the_kernel() -> None:
-    assert startup.parse_pss("5581-7fff ---p 0 00:00 0 [rollup]\nRss: 9 kB\nPss: 8 kB\n") == 8192
-    assert startup.pss_bytes(os.getpid()) > 1 << 20
-    assert startup.pss_bytes(2**22 - 1) == 0
 
 
 @pytest.mark.parametrize(("up_s", "code"), [(1.0, 0), (2.5, 1)])

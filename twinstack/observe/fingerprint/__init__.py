@@ -1,0 +1,1 @@
+"""What a world runs as: named values read from its processes, networks, stores and answer."""

@@ -1,0 +1,1 @@
+"""Estimates with intervals, and what they decide: of benchmarks, and of canaries."""
