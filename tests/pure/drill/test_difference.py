@@ -49,7 +49,13 @@ def test_what_the_kernel_alone_can_put_right_is_a_command() -> None:
 
     assert undone("sysctl net.ipv4.ip_forward", "1", "0") == ["sysctl -qw net.ipv4.ip_forward=1"]
     assert undone("route default via 10.0.0.1 dev eth@flat", "", None) == [
-        "ip route add default via 10.0.0.1 dev eth1"
+        "ip route replace default via 10.0.0.1 dev eth1"
+    ]
+    assert undone("routing rule 100: from 10.0.0.40 lookup 99", None, "") == [
+        "ip rule del from 10.0.0.40 lookup 99 pref 100"
+    ]
+    assert undone("sysctl net.ipv4.conf.eth@flat.rp_filter", "0", "1") == [
+        "sysctl -qw net.ipv4.conf.eth1.rp_filter=0"
     ]
     assert undone("address 10.0.0.9/24 on eth@flat", None, "global") == [
         "ip address del 10.0.0.9/24 dev eth1"
