@@ -1,0 +1,29 @@
+"""Shell that several network drills share: what a client does, and how a rule is taken out; pure.
+
+Each is written in words of `site`, so braces of the shell's own are doubled.
+"""
+
+from __future__ import annotations
+
+#: A visitor of the shop, by the published port.
+SHOP = "curl -fsS -m 3 -o /dev/null {url}/api/products"
+#: A visitor with a cart: it is looked at twice, in one session.
+CART = (
+    'session=$(curl -fsS -m 3 {url}/api/cart | grep -o \'"session": *"[^"]*"\' | cut -d\'"\' -f4)'
+    ' && curl -fsS -m 3 -o /dev/null -H "X-Session-ID: $session" {url}/api/cart'
+)
+#: The operator's own look at the order service, from inside: it asks the database.
+ORDERS = (
+    "{order-service.enter} curl -fsS -m 3 -o /dev/null http://127.0.0.1:{order-service.port}/health"
+)
+
+
+def without(rule: str) -> str:
+    """Give the command that takes out every rule that `iptables … -I …` has put."""
+    return f"while {rule.replace(' -I ', ' -D ', 1)} 2>/dev/null; do :; done"
+
+
+def mac(place: str) -> str:
+    """Write what gives the MAC address of a place's link."""
+    look = f"{{{place}.enter}} ip -br link show dev {{{place}.link}}"
+    return f"$({look} | awk '{{{{print $3}}}}')"
