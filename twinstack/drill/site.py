@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from twinstack.errors import WrongUse
+from twinstack.compose.render import project_name
+from twinstack.errors import CannotTell, WrongUse
+from twinstack.linux import procfs
 from twinstack.model import names
+from twinstack.namespaces import supervisor
 from twinstack.policy.permissions import addresses
+from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
 
 
@@ -103,11 +107,10 @@ class Place:
 
     def _link(self, kind: str) -> str:
         wanted = (kind, self.replica, self.segment)
-        return next(
-            link.name
-            for link in self.world.links()
-            if (link.kind, link.replica, link.segment) == wanted
-        )
+        for link in self.world.links():
+            if (link.kind, link.replica, link.segment) == wanted:
+                return link.name
+        raise CannotTell(self.replica, "cannot be named", f"it has no link in {self.segment}")
 
     @property
     def enter(self) -> str:
@@ -118,6 +121,21 @@ class Place:
     def pid(self) -> int:
         """Its main process, as the host numbers it."""
         return self.world.main_pids()[self.replica]
+
+    @property
+    def pids(self) -> str:
+        """All its processes."""
+        own = (each.pid for each in self.world.processes() if each.replica == self.replica)
+        return " ".join(map(str, own))
+
+    @property
+    def unit(self) -> str:
+        """Its name to what runs it, see `runner`."""
+        return self.replica if self.world.name == "net" else f"{self._project}-{self.replica}"
+
+    @property
+    def _project(self) -> str:
+        return project_name(self.world.plan.instance)
 
     @property
     def root(self) -> str:
@@ -137,7 +155,21 @@ class Site:
         """Map what may stand in braces to what it means."""
         places = {each.name: Place(self.world, each.name) for each in self.world.plan.here}
         drawn = {"target": places[self.target]} if self.target else {}
-        return {**places, **drawn, "instance": self.world.plan.instance, "url": self.url}
+        more = {"instance": self.world.plan.instance, "url": self.url, "runner": self.runner}
+        return {**places, **drawn, **more}
+
+    @property
+    def runner(self) -> str:
+        """What runs the world: words before start, stop or restart, and a replica's `unit`."""
+        if self.world.name == "docker":
+            return "docker"
+        paths = InstancePaths(self.world.plan.instance)
+        pid = supervisor.pid(paths)
+        if pid is None:
+            raise CannotTell("supervisord", "cannot be named", "it does not run")
+        packages = procfs.environment(pid).get("PYTHONPATH", "")
+        program = f"/usr/bin/python3 -m supervisor.supervisorctl -c {supervisor.conf_path(paths)}"
+        return f"env PYTHONPATH={packages} {program}"
 
     @property
     def url(self) -> str:

@@ -1,1 +1,25 @@
-"""The drills, a module for each area; each has a tuple `DRILLS`."""
+"""The faults to find, by area: a module of each, with `DRILLS`."""
+
+from __future__ import annotations
+
+from twinstack.drill.catalogue import (
+    addresses,
+    conntrack,
+    links,
+    nat,
+    processes,
+    routes,
+    rules,
+)
+from twinstack.drill.drill import Drill
+
+#: Every drill, in the order of the modules.
+DRILLS: tuple[Drill, ...] = (
+    *links.DRILLS,
+    *addresses.DRILLS,
+    *routes.DRILLS,
+    *nat.DRILLS,
+    *rules.DRILLS,
+    *conntrack.DRILLS,
+    *processes.DRILLS,
+)
