@@ -1,4 +1,4 @@
-"""Drills of addresses, neighbours and local ports."""
+"""Drills of addresses and neighbours."""
 
 from __future__ import annotations
 
@@ -165,35 +165,5 @@ DRILLS: tuple[Drill, ...] = (
             _FORGET,
         ),
         restart="order-service",
-    ),
-    Drill(
-        name="no-ports-left",
-        area="addressing and ARP",
-        level=4,
-        symptom="One visitor at a time is served well. In a rush some get a 502, at once.",
-        probes=(
-            (
-                "curl -fsS -m 5 -Z --parallel-immediate --parallel-max 40 -o /dev/null"
-                " '{url}/api/products?limit=[1-40]'"
-            ),
-        ),
-        put=("{nginx-lb.enter} sysctl -qw net.ipv4.ip_local_port_range='50000 50001'",),
-        hints=(
-            "nginx gives up at once, so it does not wait for the gateway. What does its log say?",
-            (
-                "Each connection needs a local port: `ss -tan` in nginx-lb's namespace, and who"
-                " decides which ports there are?"
-            ),
-            "net.ipv4.ip_local_port_range of nginx-lb's namespace has two ports.",
-        ),
-        repair=("{nginx-lb.enter} sysctl -qw net.ipv4.ip_local_port_range='32768 60999'",),
-        explanation="A client needs a local port for each connection to one address and port. With"
-        " two of them nginx holds two connections to the gateway: a third fails with EADDRNOTAVAIL"
-        " before a packet leaves. The sysctl is the namespace's own; the kernel's default is"
-        " 32768 to 60999.",
-        wrong=("{nginx-lb.enter} sysctl -qw net.ipv4.ip_local_port_range='50000 50999'",),
-        refusal="ip_local_port_range",
-        tries=3,
-        restart="api-gateway",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, without
+from twinstack.drill.catalogue.fragments import CART, ORDERS, held, without
 from twinstack.drill.drill import Drill
 
 _UNTRACKED = (
@@ -16,10 +16,6 @@ _ZONE = (
 _LIMIT = (
     "{nginx-lb.enter} iptables -I INPUT ! -i lo -p tcp --syn --dport {nginx-lb.port}"
     " -m connlimit --connlimit-mask 0 --connlimit-above"
-)
-_SIX = (
-    "for n in 1 2 3 4 5 6; do curl -fsS -m 4 -o /dev/null --limit-rate 1k {url}/api/products &"
-    ' all="$all $!"; done; bad=0; for one in $all; do wait $one || bad=1; done; exit $bad'
 )
 _PORTS = "$(seq 40100 40119)"
 _STALE = (
@@ -78,7 +74,7 @@ DRILLS: tuple[Drill, ...] = (
         area="conntrack",
         level=3,
         symptom="At lunch time some visitors wait for ever, others are served. Later all is well.",
-        probes=(_SIX,),
+        probes=(held(4),),
         put=(f"{_LIMIT} 3 -j DROP",),
         hints=(
             "It depends on how many come at once, not on what they ask for.",

@@ -18,6 +18,14 @@ ORDERS = (
 )
 
 
+def held(count: int) -> str:
+    """Give a visit of the shop while so many others hold a connection to it and say nothing."""
+    visitor = "sleep 3 | curl -s -m 4 -o /dev/null telnet://127.0.0.1:{nginx-lb.published} &"
+    return (
+        f"for n in $(seq {count}); do {visitor} done; sleep 0.5; {SHOP}; code=$?; wait; exit $code"
+    )
+
+
 def without(rule: str) -> str:
     """Give the command that takes out every rule that `iptables … -I …` has put."""
     return f"while {rule.replace(' -I ', ' -D ', 1)} 2>/dev/null; do :; done"

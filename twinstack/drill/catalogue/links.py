@@ -14,24 +14,23 @@ DRILLS: tuple[Drill, ...] = (
         area="links and bridges",
         level=1,
         symptom="Since the maintenance at noon a part of the shop times out. Every process runs,"
-        " and each says of itself that it is well.",
+        " and nobody has changed a rule or a route.",
         probes=(SHOP, CART, ORDERS),
-        put=("ip link set dev {target.end} nomaster",),
+        put=("ip link set dev {target.end} down",),
         hints=(
             "What runs and is reached by nobody is cut off. Compare the one that is with the rest.",
-            "`bridge link` lists the ports of each bridge; count them.",
-            "{target.end}, the host's end of {target.replica}'s link, is no port of any bridge.",
+            "`ip -br link` shows the state of each link, here and in each namespace.",
+            "{target.end}, the host's end of {target.replica}'s link, is down.",
         ),
-        repair=("ip link set dev {target.end} master {target.bridge}",),
-        explanation="The host's end of a veth pair was taken off its bridge. Both ends stay up, so"
-        " nothing inside looks wrong: frames leave, and arrive at a link that passes them to"
-        " nobody.",
+        repair=("ip link set dev {target.end} up",),
+        explanation="The host's end of a veth pair was down, as if the cable were out. Inside, the"
+        " link is still set up and has its address and routes; only LOWERLAYERDOWN tells.",
         wrong=(
-            "ip link set dev {target.end} master {target.bridge}",
+            "ip link set dev {target.end} up",
             "ip link set dev {target.bridge} type bridge nf_call_iptables 0",
         ),
         refusal="nf_call_iptables",
-        targets=("api-gateway", "order-service", "postgres-db"),
+        targets=("nginx-lb", "api-gateway", "order-service", "postgres-db"),
     ),
     Drill(
         name="bridge-down",
@@ -140,14 +139,14 @@ DRILLS: tuple[Drill, ...] = (
         put=(
             (
                 "tc qdisc add dev {api-gateway[product-service].end}"
-                " root tbf rate 1gbit burst 600 latency 50ms"
+                " root tbf rate 1gbit burst 1300 latency 50ms"
             ),
         ),
         hints=(
             "It depends on the size of a packet, as with a path of too small an MTU.",
             "`tc -s qdisc` counts drops; `ss -ti` inside shows what is sent again and again.",
             (
-                "The bucket on {api-gateway[product-service].end} holds 600 bytes: no larger packet"
+                "The bucket on {api-gateway[product-service].end} holds 1300 bytes: no larger packet"
                 " ever finds enough tokens."
             ),
         ),
@@ -155,7 +154,7 @@ DRILLS: tuple[Drill, ...] = (
         explanation="A token bucket drops what is larger than the bucket, at any rate. The"
         " handshake and small answers pass; each full segment of the catalogue is lost, and lost"
         " again. It looks like a black hole of the path MTU, with every MTU at 1500.",
-        wrong=("{api-gateway.enter} ip link set dev {api-gateway[product-service].link} mtu 576",),
+        wrong=("{api-gateway.enter} ip link set dev {api-gateway[product-service].link} mtu 1280",),
         refusal="mtu",
         undo=("tc qdisc del dev {api-gateway[product-service].end} root 2>/dev/null || true",),
         restart="product-service",

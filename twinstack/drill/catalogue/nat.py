@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import SHOP, without
+from twinstack.drill.catalogue.fragments import SHOP, held, without
 from twinstack.drill.drill import Drill
 
 _LOCAL = (
@@ -17,7 +17,6 @@ _CLOSED = f"{_LOCAL} -m comment --comment 'closed for maintenance' -j ACCEPT"
 _ANOTHER = f"{_LOCAL} -j DNAT --to-destination {{nginx-lb.address}}:{{nginx-lb.port}}"
 _TO_NGINX = "iptables -t nat -I POSTROUTING -d {nginx-lb.address} -p tcp --dport {nginx-lb.port}"
 _ONE_PORT = f"{_TO_NGINX} -m comment --comment 'one source for the audit' -j MASQUERADE --to-ports"
-_HELD = "curl -sS -m 4 -o /dev/null --limit-rate 500 {url}/api/products &"
 
 DRILLS: tuple[Drill, ...] = (
     Drill(
@@ -104,7 +103,7 @@ DRILLS: tuple[Drill, ...] = (
         level=4,
         symptom="One visitor at a time is served. While a large page is under way, everybody else"
         " waits.",
-        probes=(f"{_HELD} sleep 0.5; {SHOP}; code=$?; wait; exit $code",),
+        probes=(held(1),),
         put=(f"{_ONE_PORT} 61000",),
         hints=(
             "Two connections at once are one too many. What must differ between two of them?",

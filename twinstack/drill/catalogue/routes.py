@@ -219,7 +219,7 @@ DRILLS: tuple[Drill, ...] = (
         symptom="The shop's first page never comes. Health checks are green everywhere, and small"
         " answers are fast.",
         probes=(SHOP,),
-        put=("ip link set dev {api-gateway.bridge} mtu 600", _NEEDED),
+        put=("ip link set dev {api-gateway.bridge} mtu 1280", _NEEDED),
         hints=(
             "It depends on the size of an answer, and only between two tiers.",
             (
@@ -227,7 +227,7 @@ DRILLS: tuple[Drill, ...] = (
                 " says so by ICMP: does that arrive?"
             ),
             (
-                "{api-gateway.bridge} has an MTU of 600, and a rule in OUTPUT drops ICMP's"
+                "{api-gateway.bridge} has an MTU of 1280, and a rule in OUTPUT drops ICMP's"
                 " `fragmentation needed`."
             ),
         ),
