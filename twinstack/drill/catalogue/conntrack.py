@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, held, without
+from twinstack.drill.catalogue.fragments import CART, ORDERS, deleted, held, without
 from twinstack.drill.drill import Drill
 
 _UNTRACKED = (
@@ -42,12 +42,13 @@ DRILLS: tuple[Drill, ...] = (
             "Answers pass as ESTABLISHED. `conntrack -L -d {redis-cache.address}` says UNREPLIED.",
             "A rule in raw PREROUTING keeps what Redis sends out of connection tracking.",
         ),
-        repair=(without(_UNTRACKED),),
+        repair=(deleted(_UNTRACKED),),
         explanation="Who may ask is decided by rules, and that answers pass by connection"
         " tracking. Untracked, an answer is nobody's: no rule lets Redis open a connection, so it"
         " was denied.",
         wrong=("iptables -I FORWARD -s {redis-cache.address} -j ACCEPT",),
         refusal="redis-cache can now reach",
+        undo=(without(_UNTRACKED),),
         restart="redis-cache",
     ),
     Drill(
@@ -62,11 +63,12 @@ DRILLS: tuple[Drill, ...] = (
             "`conntrack -L` shows a zone where it is not 0; compare both directions.",
             "A rule in raw PREROUTING puts what the database sends into zone 7.",
         ),
-        repair=(without(_ZONE),),
+        repair=(deleted(_ZONE),),
         explanation="A conntrack zone is a table of its own. The request made its entry in zone 0;"
         " the answer was looked for in zone 7, not found, and taken for invalid.",
         wrong=("iptables -I FORWARD -s {postgres-db.address} -j ACCEPT",),
         refusal="postgres-db can now reach",
+        undo=(without(_ZONE),),
         restart="order-service",
     ),
     Drill(
@@ -84,12 +86,13 @@ DRILLS: tuple[Drill, ...] = (
             ),
             "INPUT in the namespace of nginx-lb drops a new connection while three are open.",
         ),
-        repair=(without(f"{_LIMIT} 3 -j DROP"),),
+        repair=(deleted(f"{_LIMIT} 3 -j DROP"),),
         explanation="connlimit counts the tracked connections: a table that is full at three. A"
         " client's SYN was dropped and sent again after 1, 3 and 7 seconds, so it saw slowness"
         " and no error.",
-        wrong=(without(f"{_LIMIT} 3 -j DROP"), f"{_LIMIT} 300 -j DROP"),
+        wrong=(deleted(f"{_LIMIT} 3 -j DROP"), f"{_LIMIT} 300 -j DROP"),
         refusal="connlimit",
+        undo=(without(f"{_LIMIT} 3 -j DROP"),),
         restart="api-gateway",
     ),
     Drill(

@@ -1,4 +1,4 @@
-"""Shell that several network drills share: what a client does, and how a rule is taken out; pure.
+"""Shell that several network drills share: what a client does, and how a rule is taken out.
 
 Each is written in words of `site`, so braces of the shell's own are doubled.
 """
@@ -26,9 +26,14 @@ def held(count: int) -> str:
     )
 
 
+def deleted(rule: str) -> str:
+    """Give the command that takes out what `iptables … -I …` has put."""
+    return rule.replace(" -I ", " -D ", 1)
+
+
 def without(rule: str) -> str:
-    """Give the command that takes out every rule that `iptables … -I …` has put."""
-    return f"while {rule.replace(' -I ', ' -D ', 1)} 2>/dev/null; do :; done"
+    """Give the command that takes it out as often as it is there, also not at all."""
+    return f"while {deleted(rule)} 2>/dev/null; do :; done"
 
 
 def mac(place: str) -> str:

@@ -146,8 +146,8 @@ DRILLS: tuple[Drill, ...] = (
             "It depends on the size of a packet, as with a path of too small an MTU.",
             "`tc -s qdisc` counts drops; `ss -ti` inside shows what is sent again and again.",
             (
-                "The bucket on {api-gateway[product-service].end} holds 1300 bytes: no larger packet"
-                " ever finds enough tokens."
+                "The bucket on {api-gateway[product-service].end} holds 1300 bytes: no larger"
+                " packet ever finds enough tokens."
             ),
         ),
         repair=("tc qdisc del dev {api-gateway[product-service].end} root",),

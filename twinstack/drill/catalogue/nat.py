@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import SHOP, held, without
+from twinstack.drill.catalogue.fragments import SHOP, deleted, held, without
 from twinstack.drill.drill import Drill
 
 _LOCAL = (
@@ -32,12 +32,13 @@ DRILLS: tuple[Drill, ...] = (
             "`iptables -t nat -vnL OUTPUT`, in order: the first rule that matches decides.",
             "A rule in nat OUTPUT accepts port {nginx-lb.published} before it is translated.",
         ),
-        repair=(without(_CLOSED),),
+        repair=(deleted(_CLOSED),),
         explanation="The published port has no listener on the host: a rule of nat OUTPUT leads"
         " local clients to nginx-lb. ACCEPT in a nat chain ends it, so the packet went to the"
         " host's own port. (In Docker a proxy listens there, and the same rule changes nothing.)",
         wrong=(_ANOTHER,),
         refusal="DNAT",
+        undo=(without(_CLOSED),),
         worlds=("net",),
         restart="nginx-lb",
     ),
@@ -57,7 +58,7 @@ DRILLS: tuple[Drill, ...] = (
             ),
             "The first rule of nat OUTPUT leads to port 8081 of nginx-lb.",
         ),
-        repair=(without(_MOVED),),
+        repair=(deleted(_MOVED),),
         explanation="The rule of a migration that never came stood before the one that counts: it"
         " translated to a port where nobody listens, and which no flow permits.",
         wrong=(
@@ -66,6 +67,7 @@ DRILLS: tuple[Drill, ...] = (
             "iptables -t nat -I POSTROUTING -s 127.0.0.0/8 -d {nginx-lb.address} -j MASQUERADE",
         ),
         refusal="DNAT",
+        undo=(without(_MOVED),),
         restart="nginx-lb",
     ),
     Drill(
@@ -110,12 +112,13 @@ DRILLS: tuple[Drill, ...] = (
             "`conntrack -L -p tcp -d {nginx-lb.address}`, and `conntrack -S`: insert_failed.",
             "A rule of nat POSTROUTING gives each client of nginx-lb the source port 61000.",
         ),
-        repair=(without(f"{_ONE_PORT} 61000"),),
+        repair=(deleted(f"{_ONE_PORT} 61000"),),
         explanation="A masqueraded connection is known by its new source address and port. With a"
         " single port to give, the second connection would be the same as the first, so its packet"
         " is dropped: port exhaustion of NAT, as behind a large office, in small.",
-        wrong=(without(f"{_ONE_PORT} 61000"), f"{_ONE_PORT} 61000-61999"),
+        wrong=(deleted(f"{_ONE_PORT} 61000"), f"{_ONE_PORT} 61000-61999"),
         refusal="MASQUERADE",
+        undo=(without(f"{_ONE_PORT} 61000"),),
         restart="nginx-lb",
     ),
 )

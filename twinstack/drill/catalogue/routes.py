@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, without
+from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, deleted, without
 from twinstack.drill.drill import Drill
 
 _NEEDED = (
@@ -231,11 +231,11 @@ DRILLS: tuple[Drill, ...] = (
                 " `fragmentation needed`."
             ),
         ),
-        repair=("ip link set dev {api-gateway.bridge} mtu 1500", without(_NEEDED)),
+        repair=("ip link set dev {api-gateway.bridge} mtu 1500", deleted(_NEEDED)),
         explanation="TCP sends full segments that may not be fragmented. Where the next link is"
         " smaller, the router must say so by ICMP, and the sender adapts. Dropping ICMP made a"
         " black hole: small answers pass, larger ones are sent again for ever.",
-        wrong=(without(_NEEDED),),
+        wrong=(deleted(_NEEDED),),
         refusal="mtu",
         undo=("ip link set dev {api-gateway.bridge} mtu 1500", without(_NEEDED)),
         worlds=("net",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, without
+from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, deleted, without
 from twinstack.drill.drill import Drill
 
 _DATABASE = "iptables -I FORWARD -d {postgres-db.address}"
@@ -48,11 +48,12 @@ DRILLS: tuple[Drill, ...] = (
             "`iptables -vnL FORWARD`: which rule counts packets while you try?",
             "The first rule of FORWARD drops all that goes to {postgres-db.address}.",
         ),
-        repair=(without(_FREEZE),),
+        repair=(deleted(_FREEZE),),
         explanation="The first rule that matches decides. A DROP stood in FORWARD before the jump"
         " into the chains that permit the flows.",
         wrong=(f"{_DATABASE} -j ACCEPT",),
         refusal="can now reach postgres-db:5432",
+        undo=(without(_FREEZE),),
         restart="postgres-db",
     ),
     Drill(
@@ -67,11 +68,12 @@ DRILLS: tuple[Drill, ...] = (
             "Ask Redis from its own namespace; then `iptables -vnL FORWARD`.",
             "A rule in FORWARD rejects what goes to {redis-cache.address} with a TCP reset.",
         ),
-        repair=(without(_RESET),),
+        repair=(deleted(_RESET),),
         explanation="REJECT with tcp-reset looks exactly like a port without a listener. The"
         " listener was there; the packet never came so far.",
         wrong=(f"{_CACHE} --dport {{redis-cache.port}} -j ACCEPT",),
         refusal="can now reach redis-cache:6379",
+        undo=(without(_RESET),),
         restart="redis-cache",
     ),
     Drill(
@@ -87,11 +89,12 @@ DRILLS: tuple[Drill, ...] = (
             "Each network namespace has tables of its own: look into the database's.",
             "INPUT in the namespace of postgres-db drops its port.",
         ),
-        repair=(without(_INSIDE),),
+        repair=(deleted(_INSIDE),),
         explanation="Rules are kept for each network namespace. The host's tables were in order;"
         " the one that dropped was in the database's own.",
         wrong=("{postgres-db.enter} iptables -I INPUT -j ACCEPT",),
         refusal="INPUT",
+        undo=(without(_INSIDE),),
         restart="order-service",
     ),
     Drill(
@@ -139,12 +142,13 @@ DRILLS: tuple[Drill, ...] = (
             "`iptables -vnL FORWARD --line-numbers`, and the counters of both.",
             "`nobody else may` stands before `backups may`. Is either of them needed?",
         ),
-        repair=(without(_BACKUP), without(_NOBODY)),
+        repair=(deleted(_BACKUP), deleted(_NOBODY)),
         explanation="The two were written in the wrong order, so all were dropped. To swap them"
         " ends that, and is worse: the ACCEPT names no source, and lets everybody at the database."
         " The declared flows deny the rest already, so neither rule is needed.",
-        wrong=(without(_NOBODY),),
+        wrong=(deleted(_NOBODY),),
         refusal="can now reach postgres-db:5432",
+        undo=(without(_BACKUP), without(_NOBODY)),
         restart="postgres-db",
     ),
     Drill(
@@ -160,11 +164,12 @@ DRILLS: tuple[Drill, ...] = (
             "`iptables -t raw -vnL` and `iptables -t mangle -vnL`.",
             "raw PREROUTING drops what {order-service[postgres-db].address} sends to the database.",
         ),
-        repair=(without(_EARLY),),
+        repair=(deleted(_EARLY),),
         explanation="Table raw is asked before connection tracking, routing and every filter. What"
         " it drops leaves no trace in the others.",
         wrong=("iptables -t raw -I PREROUTING -s {order-service[postgres-db].address} -j ACCEPT",),
         refusal="PREROUTING",
+        undo=(without(_EARLY),),
         restart="order-service",
     ),
     Drill(
@@ -179,11 +184,12 @@ DRILLS: tuple[Drill, ...] = (
             "Counting is a match of iptables: look for `statistic`, in each namespace of the path.",
             "INPUT in the namespace of nginx-lb rejects every third new connection.",
         ),
-        repair=(without(f"{_THIRD} 3 {_REFUSED}"),),
+        repair=(deleted(f"{_THIRD} 3 {_REFUSED}"),),
         explanation="A rule with the match `statistic` rejected one new connection of three. It"
         " looked like one bad replica of three, which balancing would have brought about too.",
-        wrong=(without(f"{_THIRD} 3 {_REFUSED}"), f"{_THIRD} 3000 {_REFUSED}"),
+        wrong=(deleted(f"{_THIRD} 3 {_REFUSED}"), f"{_THIRD} 3000 {_REFUSED}"),
         refusal="statistic",
+        undo=(without(f"{_THIRD} 3 {_REFUSED}"),),
         tries=6,
         restart="product-service",
     ),

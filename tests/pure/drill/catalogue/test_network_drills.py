@@ -1,0 +1,88 @@
+"""The drills of the network: what they name in braces is there, and what their helpers write."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.core_cases import planned
+from twinstack.compose.world import DockerWorld
+from twinstack.drill.catalogue import addresses, conntrack, links, nat, overlay, routes, rules
+from twinstack.drill.catalogue.fragments import mac, without
+from twinstack.drill.drill import Drill
+from twinstack.drill.overlay_site import SpreadPlace
+from twinstack.drill.site import Place
+from twinstack.model import names
+
+HERE = (
+    *links.DRILLS,
+    *addresses.DRILLS,
+    *routes.DRILLS,
+    *nat.DRILLS,
+    *rules.DRILLS,
+    *conntrack.DRILLS,
+)
+EVERY = (*HERE, *overlay.DRILLS)
+PLAN = planned("tiered")
+
+
+def written(drill: Drill) -> Iterator[str]:
+    """Give all its texts that may name something in braces."""
+    yield from (drill.symptom, drill.explanation, *drill.hints, *drill.probes)
+    yield from (*drill.put, *drill.repair, *drill.undo, *drill.wrong)
+
+
+@pytest.mark.parametrize("drill", EVERY, ids=lambda drill: drill.name)
+def test_what_stands_in_braces_is_known(drill: Drill):
+    place = SpreadPlace if "overlay" in drill.worlds else Place
+    known = {*(replica.name for replica in PLAN.replicas), *(("target",) if drill.targets else ())}
+    for text in written(drill):
+        for _, field, _, _ in string.Formatter().parse(text):
+            if field is None or field in {"url", "instance"}:
+                continue
+            name, _, attribute = field.partition(".")
+            name, _, towards = name.partition("[")
+            assert name in known, field
+            assert not towards or towards.rstrip("]") in known, field
+            assert hasattr(place, attribute) or attribute == "replica", field
+
+
+@pytest.mark.parametrize("drill", EVERY, ids=lambda drill: drill.name)
+def test_a_drill_of_the_network_never_flushes_what_it_did_not_put(drill: Drill):
+    for command in (*drill.put, *drill.repair, *drill.undo, *drill.wrong):
+        assert "iptables -F" not in command
+        assert "iptables -t" not in command or " -F" not in command
+        assert "-P FORWARD" not in command
+        assert "conntrack -F" not in command
+
+
+def test_the_names_of_drills_are_one_each():
+    given = [drill.name for drill in EVERY]
+    assert sorted(set(given)) == sorted(given)
+
+
+def test_the_levels_are_about_as_many_each():
+    counts = [sum(drill.level == level for drill in EVERY) for level in (1, 2, 3, 4)]
+    assert min(counts) >= 7
+    assert max(counts) - min(counts) <= 3
+
+
+def test_a_rule_is_taken_out_as_often_as_it_is_there():
+    rule = "iptables -t raw -I PREROUTING -s 10.0.0.40 -j DROP"
+    taken_out = "while iptables -t raw -D PREROUTING -s 10.0.0.40 -j DROP 2>/dev/null; do :; done"
+    assert without(rule) == taken_out
+
+
+def test_a_mac_address_is_asked_of_the_link_by_the_shell():
+    enter = "nsenter --net=/run/netns/api-gateway"
+    look = mac("x").format(x=type("X", (), {"enter": enter, "link": "eth0"}))
+    assert look == f"$({enter} ip -br link show dev eth0 | awk '{{print $3}}')"
+
+
+def test_a_place_gives_what_a_command_needs_of_its_network():
+    place = Place(DockerWorld(PLAN), "order-service")
+    assert (place["postgres-db"].prefix, place["postgres-db"].unused) == (24, "172.30.3.254")
+    assert place.askers == names.chain(PLAN.instance, "TO-order-service", "docker")
+    assert Place(DockerWorld(PLAN), "nginx-lb").published == 8088
