@@ -105,7 +105,7 @@ DRILLS: tuple[Drill, ...] = (
         ),
         refusal="postgres-db",
         shapes=("flat",),
-        restart="order-service",
+        restart="redis-cache",
     ),
     Drill(
         name="renumbered",
@@ -164,6 +164,6 @@ DRILLS: tuple[Drill, ...] = (
             ),
             _FORGET,
         ),
-        restart="order-service",
+        restart="service-registry",
     ),
 )

@@ -69,7 +69,7 @@ DRILLS: tuple[Drill, ...] = (
         wrong=("iptables -I FORWARD -s {postgres-db.address} -j ACCEPT",),
         refusal="postgres-db can now reach",
         undo=(without(_ZONE),),
-        restart="order-service",
+        restart="postgres-db",
     ),
     Drill(
         name="full-table",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 #: A visitor of the shop, by the published port.
 SHOP = "curl -fsS -m 3 -o /dev/null {url}/api/products"
+#: The same, by the pages for people: one is several packets long.
+PAGE = "curl -fsS -m 3 -o /dev/null {url}/"
 #: A visitor with a cart: it is looked at twice, in one session.
 CART = (
     'session=$(curl -fsS -m 3 {url}/api/cart | grep -o \'"session": *"[^"]*"\' | cut -d\'"\' -f4)'

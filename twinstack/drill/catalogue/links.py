@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, mac
+from twinstack.drill.catalogue.fragments import CART, ORDERS, PAGE, SHOP, mac
 from twinstack.drill.drill import Drill
 
 _STORE_MAC = mac("postgres-db")
@@ -52,7 +52,7 @@ DRILLS: tuple[Drill, ...] = (
             "iptables -I FORWARD -i {api-gateway.bridge} -j ACCEPT",
         ),
         refusal="nginx-lb can now reach",
-        restart="api-gateway",
+        restart="redis-cache",
     ),
     Drill(
         name="slow-link",
@@ -127,18 +127,18 @@ DRILLS: tuple[Drill, ...] = (
                 f" {_STORE_MAC} dev $port master 2>/dev/null || true; done"
             ),
         ),
-        restart="order-service",
+        restart="postgres-db",
     ),
     Drill(
         name="short-bucket",
         area="links and bridges",
         level=4,
-        symptom="Logins, health checks and small answers are fast. The catalogue never comes, at"
+        symptom="Logins, health checks and small answers are fast. The shop's page never comes, at"
         " any time of the day.",
-        probes=(SHOP,),
+        probes=(PAGE,),
         put=(
             (
-                "tc qdisc add dev {api-gateway[product-service].end}"
+                "tc qdisc add dev {api-gateway[order-service].end}"
                 " root tbf rate 1gbit burst 1300 latency 50ms"
             ),
         ),
@@ -146,17 +146,17 @@ DRILLS: tuple[Drill, ...] = (
             "It depends on the size of a packet, as with a path of too small an MTU.",
             "`tc -s qdisc` counts drops; `ss -ti` inside shows what is sent again and again.",
             (
-                "The bucket on {api-gateway[product-service].end} holds 1300 bytes: no larger"
+                "The bucket on {api-gateway[order-service].end} holds 1300 bytes: no larger"
                 " packet ever finds enough tokens."
             ),
         ),
-        repair=("tc qdisc del dev {api-gateway[product-service].end} root",),
+        repair=("tc qdisc del dev {api-gateway[order-service].end} root",),
         explanation="A token bucket drops what is larger than the bucket, at any rate. The"
-        " handshake and small answers pass; each full segment of the catalogue is lost, and lost"
+        " handshake and small answers pass; each full segment of the page is lost, and lost"
         " again. It looks like a black hole of the path MTU, with every MTU at 1500.",
-        wrong=("{api-gateway.enter} ip link set dev {api-gateway[product-service].link} mtu 1280",),
+        wrong=("{api-gateway.enter} ip link set dev {api-gateway[order-service].link} mtu 1280",),
         refusal="mtu",
-        undo=("tc qdisc del dev {api-gateway[product-service].end} root 2>/dev/null || true",),
+        undo=("tc qdisc del dev {api-gateway[order-service].end} root 2>/dev/null || true",),
         restart="product-service",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, deleted, without
+from twinstack.drill.catalogue.fragments import CART, ORDERS, PAGE, SHOP, deleted, without
 from twinstack.drill.drill import Drill
 
 _NEEDED = (
@@ -108,7 +108,7 @@ DRILLS: tuple[Drill, ...] = (
                 " 2>/dev/null || true"
             ),
         ),
-        restart="order-service",
+        restart="redis-cache",
     ),
     Drill(
         name="policy-routing",
@@ -168,7 +168,7 @@ DRILLS: tuple[Drill, ...] = (
         refusal="can now reach",
         worlds=("net",),  # in Docker no tier is routed: a container has a link to each
         shapes=("tiered",),
-        restart="api-gateway",
+        restart="product-service",
     ),
     Drill(
         name="wrong-bridge",
@@ -210,7 +210,7 @@ DRILLS: tuple[Drill, ...] = (
         ),
         worlds=("net",),
         shapes=("tiered",),
-        restart="api-gateway",
+        restart="product-service",
     ),
     Drill(
         name="path-mtu",
@@ -218,8 +218,12 @@ DRILLS: tuple[Drill, ...] = (
         level=4,
         symptom="The shop's first page never comes. Health checks are green everywhere, and small"
         " answers are fast.",
-        probes=(SHOP,),
-        put=("ip link set dev {api-gateway.bridge} mtu 1280", _NEEDED),
+        probes=(PAGE,),
+        put=(
+            "ip link set dev {api-gateway.bridge} mtu 1280",
+            _NEEDED,
+            "{order-service.enter} ip route flush cache",  # what it has learned of paths
+        ),
         hints=(
             "It depends on the size of an answer, and only between two tiers.",
             (

@@ -95,7 +95,7 @@ DRILLS: tuple[Drill, ...] = (
         wrong=("{postgres-db.enter} iptables -I INPUT -j ACCEPT",),
         refusal="INPUT",
         undo=(without(_INSIDE),),
-        restart="order-service",
+        restart="redis-cache",
     ),
     Drill(
         name="lost-flow",
@@ -127,7 +127,7 @@ DRILLS: tuple[Drill, ...] = (
                 f" iptables -A {{postgres-db.askers}} {_FLOW}"
             ),
         ),
-        restart="order-service",
+        restart="postgres-db",
     ),
     Drill(
         name="order-of-rules",
@@ -170,7 +170,7 @@ DRILLS: tuple[Drill, ...] = (
         wrong=("iptables -t raw -I PREROUTING -s {order-service[postgres-db].address} -j ACCEPT",),
         refusal="PREROUTING",
         undo=(without(_EARLY),),
-        restart="order-service",
+        restart="postgres-db",
     ),
     Drill(
         name="every-third",
