@@ -71,6 +71,13 @@ class Attempt:
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The drills that are over."""
+
+    attempts: tuple[Attempt, ...]
+
+
 _UNDERWAY = TypeAdapter(Underway)
 _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
 
@@ -134,7 +141,7 @@ def refuse(instance: str, world: WorldName, task: str) -> None:
     """Refuse to change a world that a drill is under way in. Raises: TwinstackError; CannotTell."""
     underway = read(instance)
     if underway and underway.world == world and underway.phase != "stopping":
-        cause = f"the drill {underway.drill} is under way"
+        cause = "a drill is under way"
         remedy = 'repair it by hand, or run "invoke drill.stop"'
         raise TwinstackError(task, "is refused", cause, remedy)
 
