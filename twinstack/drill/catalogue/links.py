@@ -154,8 +154,13 @@ DRILLS: tuple[Drill, ...] = (
         explanation="A token bucket drops what is larger than the bucket, at any rate. The"
         " handshake and small answers pass; each full segment of the page is lost, and lost"
         " again. It looks like a black hole of the path MTU, with every MTU at 1500.",
-        wrong=("{api-gateway.enter} ip link set dev {api-gateway[order-service].link} mtu 1280",),
-        refusal="mtu",
+        wrong=(
+            (
+                "tc qdisc change dev {api-gateway[order-service].end}"
+                " root tbf rate 1gbit burst 64kb latency 50ms"
+            ),
+        ),
+        refusal="qdisc",
         undo=("tc qdisc del dev {api-gateway[order-service].end} root 2>/dev/null || true",),
         restart="product-service",
     ),
