@@ -9,6 +9,10 @@ _NEEDED = (
     "iptables -I OUTPUT -p icmp -m icmp --icmp-type fragmentation-needed"
     " -m comment --comment 'no ICMP from the router' -j DROP"
 )
+_FORGET = (
+    "conntrack -D -s {order-service[postgres-db].address} -d {postgres-db.address}"
+    " >/dev/null 2>&1 || true"
+)
 _TABLE = "73"
 _OWN_RP_FILTER = "$(sysctl -n net.ipv4.conf.default.rp_filter)"
 
@@ -83,7 +87,10 @@ DRILLS: tuple[Drill, ...] = (
         level=3,
         symptom="Orders time out. The product service uses the same database without trouble.",
         probes=(ORDERS,),
-        put=("{postgres-db.enter} ip route add blackhole {order-service[postgres-db].address}/32",),
+        put=(
+            "{postgres-db.enter} ip route add blackhole {order-service[postgres-db].address}/32",
+            _FORGET,  # a connection that is translated comes from another address
+        ),
         hints=(
             "The request arrives; watch it on the database's link. What about the answer?",
             "Ask the database's namespace for its way to the order service: `ip route get`.",
