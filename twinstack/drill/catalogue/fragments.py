@@ -19,6 +19,12 @@ ORDERS = (
     "{order-service.enter} curl -fsS -m 3 -o /dev/null http://127.0.0.1:{order-service.port}/health"
 )
 
+#: Forgets how the order service's connections to the database are tracked: they are judged again.
+FORGET_ORDERS = (
+    "conntrack -D -s {order-service[postgres-db].address} -d {postgres-db.address}"
+    " >/dev/null 2>&1 || true"
+)
+
 
 def held(count: int) -> str:
     """Give a visit of the shop while so many others hold a connection to it and say nothing."""

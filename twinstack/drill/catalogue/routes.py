@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, PAGE, SHOP, deleted, without
+from twinstack.drill.catalogue.fragments import (
+    CART,
+    FORGET_ORDERS,
+    ORDERS,
+    PAGE,
+    SHOP,
+    deleted,
+    without,
+)
 from twinstack.drill.drill import Drill
 
 _NEEDED = (
     "iptables -I OUTPUT -p icmp -m icmp --icmp-type fragmentation-needed"
     " -m comment --comment 'no ICMP from the router' -j DROP"
-)
-_FORGET = (
-    "conntrack -D -s {order-service[postgres-db].address} -d {postgres-db.address}"
-    " >/dev/null 2>&1 || true"
 )
 _TABLE = "73"
 _OWN_RP_FILTER = "$(sysctl -n net.ipv4.conf.default.rp_filter)"
@@ -89,7 +93,7 @@ DRILLS: tuple[Drill, ...] = (
         probes=(ORDERS,),
         put=(
             "{postgres-db.enter} ip route add blackhole {order-service[postgres-db].address}/32",
-            _FORGET,  # a connection that is translated comes from another address
+            FORGET_ORDERS,  # a connection that is translated comes from another address
         ),
         hints=(
             "The request arrives; watch it on the database's link. What about the answer?",

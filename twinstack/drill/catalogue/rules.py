@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, SHOP, deleted, without
+from twinstack.drill.catalogue.fragments import CART, FORGET_ORDERS, ORDERS, SHOP, deleted, without
 from twinstack.drill.drill import Drill
 
 _DATABASE = "iptables -I FORWARD -d {postgres-db.address}"
@@ -105,10 +105,7 @@ DRILLS: tuple[Drill, ...] = (
         probes=(ORDERS,),
         put=(
             f"iptables -D {{postgres-db.askers}} {_FLOW}",
-            (
-                "conntrack -D -s {order-service[postgres-db].address} -d {postgres-db.address}"
-                " >/dev/null 2>&1 || true"
-            ),
+            FORGET_ORDERS,
         ),
         hints=(
             "What is not declared is denied. Is what is declared there?",
