@@ -59,6 +59,10 @@ DRILLS: tuple[Drill, ...] = (
         symptom="Carts cannot be loaded. Orders without a cart still go through.",
         probes=(CART,),
         put=(
+            (  # whoever had it may be remembered
+                "{order-service.enter} ip neigh flush to {order-service[redis-cache].unused}"
+                " dev {order-service[redis-cache].link}"
+            ),
             (
                 "{order-service.enter} ip route add {redis-cache.address}/32 via"
                 " {order-service[redis-cache].unused} dev {order-service[redis-cache].link}"
