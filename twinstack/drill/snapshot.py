@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -88,11 +88,9 @@ def take(world: LocalWorld, before: Snapshot | None = None) -> Snapshot:
     places = {
         name: kernel_state.parse(read().stdout, scope) for name, (scope, read) in waiting.items()
     }
-    for name, more in (*held.items(), *inspected.items()):
-        if name in places:
-            places[name].values.update(more)
-        else:
-            places[name] = PlaceState(dict(more), {})
+    for name in dict.fromkeys((*places, *held, *inspected)):
+        seen = places.get(name, PlaceState({}, {}))
+        places[name] = replace(seen, processes=held.get(name, {}), engine=inspected.get(name, {}))
     return Snapshot(links, places)
 
 
@@ -104,11 +102,11 @@ def link_names(world: LocalWorld) -> tuple[dict[str, str], dict[str, dict[str, s
     with suppress(TwinstackError):
         for link in world.links():
             if link.kind == "inside":
-                name = f"eth of {link.segment}" if engine_names and link.segment else link.name
+                name = f"eth@{link.segment}" if engine_names and link.segment else link.name
                 inside.setdefault(link.replica, {})[link.name] = name
             else:
                 drawn = engine_names and link.kind == "host end"
-                name = f"end of {link.replica} in {link.segment}" if drawn else link.name
+                name = f"{link.replica}@{link.segment}" if drawn else link.name
                 host[link.name] = name
     return host, inside
 

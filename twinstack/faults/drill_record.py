@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,13 +19,14 @@ from twinstack.errors import TwinstackError
 from twinstack.linux import files, procfs
 from twinstack.model.topology import WorldName
 from twinstack.state import records
+from twinstack.state.lock import is_mine, locked, remove_run
 from twinstack.state.paths import LIB, InstancePaths
 
 Phase = Literal["starting", "there", "stopping"]
 Outcome = Literal["solved", "shown", "given up", "ended by down"]
 #: Each hint costs more than the one before; who is shown the solution keeps none.
 POINTS, HINT_COSTS = 100, (10, 20, 30)
-_UNDO_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -99,12 +101,19 @@ def attempts(instance: str) -> tuple[Attempt, ...]:
     return records.read(path, _ATTEMPTS, "look at it, then remove it") or ()
 
 
+def kept(instance: str) -> tuple[str, ...]:
+    """Name the file of the attempts, if there is one."""
+    path = LIB / instance / "drills.json"
+    return (f"data {path}",) if path.exists() else ()
+
+
 def forget_attempts(instance: str) -> tuple[str, ...]:
     """Remove the attempts, and name what was removed."""
-    path = LIB / instance / "drills.json"
-    there = path.exists()
-    files.remove(path)
-    return (f"data {path}",) if there else ()
+    names = kept(instance)
+    files.remove(LIB / instance / "drills.json")
+    with suppress(OSError):  # a world keeps its own things there
+        (LIB / instance).rmdir()
+    return names
 
 
 def close(instance: str, underway: Underway, outcome: Outcome) -> Attempt:
@@ -147,7 +156,24 @@ def refuse(instance: str, world: WorldName, task: str) -> None:
 
 
 def take_away(instance: str, world: WorldName, prefix: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Take a drill's fault away before its world is taken down, and name it; past failures."""
+    """Take a drill's fault away before its world is taken down, and name it; past failures.
+
+    Nothing is done for the command that takes the drill out itself. Raises: Locked while another
+    acts on the drill; CannotTell.
+    """
+    paths = InstancePaths(instance)
+    if not any((paths.run / name).exists() for name in ("drill.json", "drill.lock")):
+        return ()
+    if is_mine(paths, "drill"):
+        return ()
+    with locked(paths, "drill"):
+        try:
+            return _ended(instance, world, prefix)
+        finally:
+            remove_run(paths, "drill")
+
+
+def _ended(instance: str, world: WorldName, prefix: tuple[str, ...]) -> tuple[str, ...]:
     underway = read(instance)
     if underway is None or underway.world != world:
         return ()
@@ -170,7 +196,8 @@ def run(command: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProce
 
     `prefix`: the words that enter the host's namespace. An exit code of 124 is "did not end".
     """
-    bounded = ("setpriv", "--pdeathsig", "KILL", "timeout", "--kill-after=1", f"{_UNDO_TIMEOUT_S}")
+    dying = ("setpriv", "--pdeathsig", "KILL")
+    bounded = (*dying, "timeout", "--kill-after=1", f"{_TIMEOUT_S:g}", *dying)
     return subprocess.run(
         [*prefix, *bounded, "sh", "-c", command],
         capture_output=True,
