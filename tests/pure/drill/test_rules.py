@@ -8,7 +8,7 @@ from twinstack.drill.kernel_state import Scope
 from twinstack.drill.rules import changes, restoring
 
 OURS = Scope(frozenset({"br-app", "ve-order"}), (IPv4Network("10.0.0.0/24"),), chains=("TS-main-",))
-BEFORE = {
+BEFORE: dict[str, tuple[str, ...]] = {
     "filter": (
         ":FORWARD ACCEPT",
         ":TS-main-FORWARD -",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from twinstack.drill.drill import Drill
 
 _SHOP = "{nginx-lb.on_host} curl -fsS -m 3 -o /dev/null http://{nginx-lb.address}/api/products"
+#: With a cookie that fills one packet: several go as one, and are cut by who receives them.
+_LONG = _SHOP.replace("http:", "-H \"Cookie: seen=$(printf '%01000d' 0)\" http:")
 _ENTRY = "{nginx-lb.on_host} bridge fdb"
 _TO_GATEWAY = "{api-gateway.mac} dev {nginx-lb.tunnel}"
 _TUNNEL = "{nginx-lb.on_host} ip link set dev {nginx-lb.tunnel}"
@@ -65,18 +67,19 @@ DRILLS: tuple[Drill, ...] = (
         name="underlay-mtu",
         area="VXLAN",
         level=4,
-        symptom="Health checks between the hosts are green. The catalogue never comes.",
-        probes=(_SHOP,),
-        put=("ip link set dev {nginx-lb.host_end} mtu 1280",),
+        symptom="Some customers get no page any more, those with a long cookie. Health checks"
+        " between the hosts are green.",
+        probes=(_SHOP, _LONG),
+        put=("ip link set dev {api-gateway.host_end} mtu 1280",),
         hints=(
-            "It depends on the size of an answer, and only between two hosts.",
+            "It depends on the size of a request, and only between two hosts.",
             (
                 "A frame of 1450 bytes needs 50 more on the underlay, and may not be fragmented."
                 " Compare the MTU of every link on the way, the host's port on the underlay too."
             ),
-            "{nginx-lb.host_end}, the port of nginx-lb's host, has an MTU of 1280.",
+            "{api-gateway.host_end}, the port of api-gateway's host, has an MTU of 1280.",
         ),
-        repair=("ip link set dev {nginx-lb.host_end} mtu 1500",),
+        repair=("ip link set dev {api-gateway.host_end} mtu 1500",),
         explanation="The tunnel takes packets of 1450 bytes, since the underlay carries 1500. One"
         " port of the underlay took 1280 and dropped the rest without a word: a bridge sends no"
         " ICMP.",
