@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tests.support.why_ground import Ground
+from twinstack.drill.choose import find
+from twinstack.drill.site import Site
 from twinstack.model.plan import HOST
 
 ORDER, POSTGRES, REDIS, NGINX = "order-service", "postgres-db", "redis-cache", "nginx-lb"
@@ -30,6 +32,16 @@ class Planted:
     passes_after: bool = True
 
 
+def drilled(ground: Ground, drill: str, cause: str, ends: tuple[str, str]) -> Planted:
+    """Plant what a drill does, by its own commands."""
+    site, found = Site(ground.world), find(drill)
+    put, undo = (
+        "; ".join(map(site.written, commands))
+        for commands in (found.put, found.undo or found.repair)
+    )
+    return Planted(cause, ends, partial(ground.shell, put), partial(ground.shell, undo))
+
+
 def planted(ground: Ground) -> Iterator[Planted]:
     """List the causes that any shape of either world can have."""
     g, sh = ground, ground.shell
@@ -42,7 +54,6 @@ def planted(ground: Ground) -> Iterator[Planted]:
     mine, theirs = g.inside(ORDER, POSTGRES), g.inside(POSTGRES)
     address, own = g.address(POSTGRES), g.address(ORDER, POSTGRES)
     unused = _unused(g.gateway(ORDER, POSTGRES))
-    rules = partial(g.world.apply_policy, policy=True, rate_limit=True)
 
     def with_routes(enter: str, command: str) -> str:
         """Give a command that loses routes, with those put back as they are now."""
@@ -123,17 +134,16 @@ def planted(ground: Ground) -> Iterator[Planted]:
         ),
         ORDER,
     )
-    yield Planted(
-        "no-way-back",
-        to_store,
-        *by(
-            f"{store} ip route add blackhole {own}/32",
-            f"{store} ip route del blackhole {own}/32",
-        ),
-    )
+    for drill, cause in (
+        ("no-way-back", "no-way-back"),
+        ("hardened-inside", "destination-rule"),
+        ("lost-flow", "rule-missing"),
+        ("change-freeze", "foreign-rule"),
+        ("early-drop", "foreign-rule"),
+    ):
+        yield drilled(g, drill, cause, to_store)
     for cause, enter, chain, match in (
         ("source-rule", order, "OUTPUT", f"-d {address}"),
-        ("destination-rule", store, "INPUT", "-p tcp --dport 5432"),
         ("destination-rule", store, "OUTPUT", "-p tcp --sport 5432"),
     ):
         yield Planted(
@@ -154,18 +164,8 @@ def planted(ground: Ground) -> Iterator[Planted]:
     )
     yield Planted("no-flow", (NGINX, REDIS), partial(sh, "true"), passes_after=False)
     yield Planted("no-flow", (ORDER, "host:22"), partial(sh, "true"), passes_after=False)
-    yield Planted(
-        "rule-missing",
-        to_store,
-        partial(
-            sh, "iptables -S | grep 'order-service to postgres-db' | sed 's/^-A/iptables -D/' | sh"
-        ),
-        rules,
-    )
     for table, chain, match in (
-        ("filter", "FORWARD", f"-d {address} -j DROP"),
         ("filter", "FORWARD", f"-p tcp -d {address} -j REJECT --reject-with tcp-reset"),
-        ("raw", "PREROUTING", f"-s {own} -j DROP"),
         ("mangle", "FORWARD", f"-s {own} -j DROP"),
     ):
         rule = f"{chain} {match}"
@@ -211,21 +211,9 @@ def planted_flat(ground: Ground) -> Iterator[Planted]:
     g, sh = ground, ground.shell
     to_store = (ORDER, POSTGRES)
     order, mine, address = g.enter(ORDER), g.inside(ORDER, POSTGRES), g.address(POSTGRES)
-    bridge, ends = g.bridge(ORDER, POSTGRES), (g.end(ORDER, POSTGRES), g.end(POSTGRES))
-    yield Planted(
-        "bridge-down",
-        to_store,
-        partial(sh, f"ip link set {bridge} down"),
-        partial(sh, f"ip link set {bridge} up"),
-        bridge,
-    )
-
-    def isolated(state: str) -> str:
-        return "; ".join(f"bridge link set dev {end} isolated {state}" for end in ends)
-
-    yield Planted(
-        "isolated-ports", to_store, partial(sh, isolated("on")), partial(sh, isolated("off"))
-    )
+    bridge_down = drilled(g, "bridge-down", "bridge-down", to_store)
+    yield replace(bridge_down, stops=g.bridge(ORDER, POSTGRES))
+    yield drilled(g, "isolated-ports", "isolated-ports", (GATEWAY, ORDER))
     yield Planted(
         "wrong-neighbour",
         to_store,
@@ -240,9 +228,7 @@ def planted_flat(ground: Ground) -> Iterator[Planted]:
 def planted_published(ground: Ground) -> Iterator[Planted]:
     """List those of the namespace world's published port."""
     g, sh = ground, ground.shell
-    bridge = g.bridge(NGINX)
     ends = (HOST, "localhost:8080")
-    key = f"net.ipv4.conf.{bridge}.route_localnet"
     save = "/tmp/ts-why-nat"
     yield Planted(
         "not-published",
@@ -264,12 +250,7 @@ def planted_published(ground: Ground) -> Iterator[Planted]:
         ),
         partial(sh, f"iptables-restore < {save}; rm {save}"),
     )
-    yield Planted(
-        "route-localnet",
-        ends,
-        partial(sh, f"sysctl -qw {key}=0"),
-        partial(sh, f"sysctl -qw {key}=1"),
-    )
+    yield drilled(g, "route-localnet", "route-localnet", ends)
 
 
 def planted_tiered(ground: Ground) -> Iterator[Planted]:
@@ -279,17 +260,13 @@ def planted_tiered(ground: Ground) -> Iterator[Planted]:
     near, far = g.bridge(GATEWAY), g.bridge(PRODUCT)
     other = g.bridge(POSTGRES)
     gateway, product = g.enter(GATEWAY), g.enter(PRODUCT)
-    client, server = g.address(GATEWAY), g.address(PRODUCT)
+    server = g.address(PRODUCT)
 
     def by(plant: str, undo: str) -> tuple[Callable[[], object], Callable[[], object]]:
         return partial(sh, plant), partial(sh, undo)
 
-    key = f"net.ipv4.conf.{near}"
-    yield Planted(
-        "forwarding-off",
-        ends,
-        *by(f"sysctl -qw {key}.forwarding=0", f"sysctl -qw {key}.forwarding=1"),
-    )
+    yield drilled(g, "no-forwarding", "forwarding-off", ends)
+    yield drilled(g, "wrong-bridge", "reverse-path", ends)
     own = f"{g.gateway(GATEWAY)}/24 dev {near}"
     yield Planted(
         "gateway-missing",
@@ -301,14 +278,6 @@ def planted_tiered(ground: Ground) -> Iterator[Planted]:
         "host-route",
         ends,
         *by(f"ip route add {server}/32 dev {other}", f"ip route del {server}/32 dev {other}"),
-    )
-    yield Planted(
-        "reverse-path",
-        ends,
-        *by(
-            f"sysctl -qw {key}.rp_filter=1; ip route add {client}/32 dev {other}",
-            f"sysctl -qw {key}.rp_filter=0; ip route del {client}/32 dev {other}",
-        ),
     )
     back = f"default via {g.gateway(PRODUCT)}"
     yield Planted(

@@ -7,6 +7,7 @@ ours. What names nothing touches everybody's packets, ours too.
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ Tables = Mapping[str, Sequence[str]]
 _ADDRESSES = {"-s", "-d", "--to-destination", "--to-source", "--to"}
 _LINKS = {"-i", "-o"}
 _BUILTIN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
+#: An engine appends the rules of a container's published ports each time that it starts.
+_APPENDED = re.compile(r"-A DOCKER .*|-A POSTROUTING -s (\S+) -d \1 .*-j MASQUERADE$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,11 @@ def _chain_changes(
     if former != present:
         line = f"-P {chain} {present}" if chain in _BUILTIN else f"-N {chain}"
         yield RuleChange(table, chain, line, chain in _BUILTIN or not former, judged)
-    for kept, gone, new in _aligned(_rules(was, chain), _rules(now, chain)):
+    one, other = _rules(was, chain), _rules(now, chain)
+    moved = {rule for rule in one if rule in other and _APPENDED.match(rule)}
+    for kept, gone, new in _aligned(
+        [rule for rule in one if rule not in moved], [rule for rule in other if rule not in moved]
+    ):
         if not kept:
             for rule in gone:
                 ours = _is_ours(rule, judged, scope, strange)

@@ -14,6 +14,7 @@ from functools import cached_property
 from twinstack.compose.render import project_name
 from twinstack.errors import CannotTell, WrongUse
 from twinstack.linux import procfs
+from twinstack.model import names
 from twinstack.namespaces import supervisor
 from twinstack.policy.permissions import addresses
 from twinstack.state.paths import InstancePaths
@@ -58,8 +59,41 @@ class Place:
         return str(self.world.plan.segment(self.segment).gateway_in(self.world.name))
 
     @property
+    def prefix(self) -> int:
+        """The length of its network's prefix, in bits."""
+        return self.world.plan.segment(self.segment).subnet_in(self.world.name).prefixlen
+
+    @property
+    def unused(self) -> str:
+        """An address of that network that nobody has: its last."""
+        return str(self.world.plan.segment(self.segment).subnet_in(self.world.name)[-2])
+
+    @property
+    def default_route(self) -> str:
+        """The default route by that link, as `ip route add` takes it and the world made it."""
+        made_by_us = " proto static" if self.world.name == "net" else ""
+        return f"default via {self.gateway} dev {self.link}{made_by_us}"
+
+    @property
+    def askers(self) -> str:
+        """The chain of the host's filter table that lists who may ask its service."""
+        plan = self.world.plan
+        return names.chain(
+            plan.instance, f"TO-{plan.replica(self.replica).service}", self.world.name
+        )
+
+    @property
     def port(self) -> int:
         return self.world.plan.replica(self.replica).port
+
+    @property
+    def published(self) -> int:
+        """The host's port that leads to it."""
+        plan = self.world.plan
+        found = plan.published_port(self.world.name, plan.replica(self.replica).service)
+        if found is None:
+            raise WrongUse("drill", "cannot be done", f"{self.replica} is not published")
+        return found.port
 
     @property
     def end(self) -> str:

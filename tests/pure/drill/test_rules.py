@@ -92,3 +92,21 @@ def test_another_order_is_a_difference() -> None:
     lines = list(BEFORE["filter"])
     lines[5], lines[6] = lines[6], lines[5]
     assert {line for line, _, ours in told({"filter": tuple(lines)}) if ours} != set()
+
+
+def test_the_order_of_what_an_engine_appends_as_a_container_starts_says_nothing() -> None:
+    published = (
+        "-A DOCKER -d 10.0.0.10/32 ! -i br-app -o br-app -p tcp -m tcp --dport 80 -j ACCEPT",
+        "-A DOCKER -d 10.0.0.20/32 ! -i br-app -o br-app -p tcp -m tcp --dport 3000 -j ACCEPT",
+    )
+    itself = tuple(
+        f"-A POSTROUTING -s 10.0.0.{n}/32 -d 10.0.0.{n}/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
+        for n in (10, 20)
+    )
+    for chain, (first, second) in (("DOCKER", published), ("POSTROUTING", itself)):
+        before = {"filter": (f":{chain} -", first, second)}
+        restarted = {"filter": (f":{chain} -", second, first)}
+        scope = Scope(OURS.links, OURS.networks, chains=("DOCKER",))
+        assert list(changes(before, restarted, scope)) == []
+        gone = {"filter": (f":{chain} -", second)}
+        assert [each.line for each in changes(before, gone, scope)] == [first]

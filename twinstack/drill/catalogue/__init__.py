@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from twinstack.drill.catalogue import (
+    addresses,
+    conntrack,
+    links,
+    nat,
     processes,
+    routes,
+    rules,
 )
 from twinstack.drill.drill import Drill
 
 #: Every drill, in the order of the modules.
-DRILLS: tuple[Drill, ...] = (*processes.DRILLS,)
+DRILLS: tuple[Drill, ...] = (
+    *links.DRILLS,
+    *addresses.DRILLS,
+    *routes.DRILLS,
+    *nat.DRILLS,
+    *rules.DRILLS,
+    *conntrack.DRILLS,
+    *processes.DRILLS,
+)
