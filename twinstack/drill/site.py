@@ -10,10 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from twinstack.compose.client import compose_program
+from twinstack.compose.observe import compose_file
+from twinstack.compose.render import container_name, project_name
+from twinstack.drill import host_files
 from twinstack.errors import WrongUse
+from twinstack.linux.cgroup import ControlGroup, read_layout
 from twinstack.policy.permissions import addresses
+from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A replica's limits. Units: microseconds of each 100 ms; bytes; processes and threads."""
+
+    cpu_us: int
+    memory_bytes: int
+    pids: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,106 @@ class Place:
         """Its root directory, as the host reaches it."""
         return f"/proc/{self.pid}/root"
 
+    @property
+    def user(self) -> int:
+        """The number of its user and group."""
+        return self.world.plan.replica(self.replica).user
+
+    @property
+    def secrets(self) -> Path:
+        """The directory of its secrets, on the host."""
+        return self.world.secrets / self.world.plan.replica(self.replica).service
+
+    @property
+    def hosts(self) -> Path:
+        """The file of the host that it sees as /etc/hosts; in the namespace world all see one."""
+        return host_files.hosts(self.world, self.replica)
+
+    @property
+    def config(self) -> Path:
+        """The file of the host that nginx or Redis sees as its configuration."""
+        return host_files.configuration(self.world, self.replica)
+
+    @property
+    def data(self) -> Path:
+        """The directory of the host in which its data is."""
+        return host_files.data(self.world, self.replica)
+
+    @property
+    def launch(self) -> Path:
+        """The script that starts it; in the namespace world only."""
+        return InstancePaths(self.world.plan.instance).run / "launch" / self.replica
+
+    @property
+    def restart(self) -> str:
+        """The words that restart it, also while whoever keeps it waits before the next start."""
+        return host_files.restart(self.world, self.replica)
+
+    @property
+    def container(self) -> str:
+        return container_name(self.world.plan, self.world.plan.replica(self.replica))
+
+    @property
+    def network(self) -> str:
+        """The Docker network of that link."""
+        return self.world.plan.segment(self.segment).docker_network
+
+    def _group(self, controller: str) -> Path:
+        path = self.world.cgroup_paths()[self.replica]
+        return ControlGroup.at(path, read_layout()).directory(controller)
+
+    @property
+    def cgroup(self) -> Path:
+        """Its cgroup's directory, which lists its processes: that of the pids controller."""
+        return self._group("pids")
+
+    @property
+    def cpu_quota(self) -> Path:
+        """The file of its CPU quota, in microseconds of each 100 ms."""
+        return self._limit("cpu", "cpu.cfs_quota_us", "cpu.max")
+
+    @property
+    def memory_limit(self) -> Path:
+        return self._limit("memory", "memory.limit_in_bytes", "memory.max")
+
+    @property
+    def pids_limit(self) -> Path:
+        return self.cgroup / "pids.max"
+
+    def _limit(self, controller: str, *names: str) -> Path:
+        """Give version 1's file, or version 2's."""
+        return self._group(controller) / names[read_layout().version[controller] - 1]
+
+    @property
+    def unlimited(self) -> str:
+        """What lifts a quota of CPU or memory."""
+        return "-1" if read_layout().version["cpu"] == 1 else "max"
+
+    @property
+    def declared(self) -> Declared:
+        """Its limits as declared, as its cgroup's files take them."""
+        limits = self.world.plan.replica(self.replica).limits
+        if limits is None:
+            raise WrongUse("drill", "cannot be done", f"{self.replica} has no limits", "net.up")
+        return Declared(round(limits.cpus * 100_000), limits.memory_bytes, limits.pids)
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """The Compose project of an instance, on the engine that DOCKER_HOST names."""
+
+    instance: str
+
+    @property
+    def file(self) -> Path:
+        """The file that `docker.up` renders."""
+        return compose_file(self.instance)
+
+    def __str__(self) -> str:
+        project = f"--project-name {project_name(self.instance)}"
+        where = f"--project-directory {self.file.parent} --file {self.file}"
+        return f"{compose_program()} {project} {where}"
+
 
 @dataclass(frozen=True)
 class Site:
@@ -103,7 +219,15 @@ class Site:
         """Map what may stand in braces to what it means."""
         places = {each.name: Place(self.world, each.name) for each in self.world.plan.here}
         drawn = {"target": places[self.target]} if self.target else {}
-        return {**places, **drawn, "instance": self.world.plan.instance, "url": self.url}
+        return {
+            **places,
+            **drawn,
+            "instance": self.world.plan.instance,
+            "url": self.url,
+            "vault": self.world.secrets / ".vault",  # the host's own copies of all secrets
+            "seccomp": InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex",
+            "compose": Compose(self.world.plan.instance),
+        }
 
     @property
     def url(self) -> str:
