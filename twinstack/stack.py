@@ -356,6 +356,7 @@ class Stack:
         Raises: Locked; SeveralFailed after everything else was removed.
         """
         from twinstack.compose.teardown import clean as clean_docker
+        from twinstack.faults.drill_record import forget_attempts
         from twinstack.namespaces import world as namespaces
         from twinstack.overlay import record
         from twinstack.overlay.teardown import down as down_overlay
@@ -368,6 +369,8 @@ class Stack:
                 '"invoke overlay.down --ssh"'
             )
         teardown = Teardown()
+        if not keep_stores:
+            teardown.tidy("clean", partial(forget_attempts, self.instance))
         teardown.tidy("clean", self.metrics().down)
         for down in (down_overlay, down_swarm):
             teardown.tidy("clean", partial(down, self.instance, progress=progress))

@@ -25,7 +25,7 @@ from twinstack.compose.images import remove_unless_used
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import state_directory
 from twinstack.errors import Missing
-from twinstack.faults import record
+from twinstack.faults import drill_record, record
 from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
@@ -134,6 +134,7 @@ def _remove_all(
     teardown = Teardown(watch, translate=translate, gone=(Missing, NotFound))
     try:
         with locked(InstancePaths(instance), "docker"):
+            teardown.removed += drill_record.take_away(instance, "docker", engine.prefix)
             links = engine_leftovers.bridge_links(engine.prefix)
             revive(engine, progress, unrecorded=data)
             client = connect(engine)

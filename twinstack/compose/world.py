@@ -35,7 +35,7 @@ from twinstack.compose.render import (
     versions_directory,
 )
 from twinstack.errors import CannotTell, Missing, NotOurs
-from twinstack.faults import record
+from twinstack.faults import drill_record, record
 from twinstack.linux import procfs
 from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
@@ -95,6 +95,7 @@ class DockerWorld:
         """
         require_root("docker.up")
         with self._changing():
+            drill_record.refuse(self.plan.instance, self.name, "docker.up")
             for fault in record.repair(self.plan.instance, "docker"):
                 progress(f"{fault}: taken away: chaos was killed")
             try:

@@ -1,4 +1,4 @@
-"""Where on the host a replica's files are, in either world, and how it is restarted there.
+"""Where on the host a replica's files are, in either world.
 
 A container's own root is read-only for its processes; the host reaches it where the engine mounted
 it. Nothing here changes anything.
@@ -18,7 +18,6 @@ from twinstack.errors import CannotTell
 from twinstack.linux import procfs
 from twinstack.linux.procfs import MountEntry
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
-from twinstack.namespaces import supervisor
 from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
 
@@ -51,20 +50,6 @@ def data(world: LocalWorld, replica: str) -> Path:
             volume = cast("dict[str, Any]", client.api.inspect_volume(name))
             return Path(volume["Mountpoint"])
     return InstancePaths(world.plan.instance).lib / replica
-
-
-def restart(world: LocalWorld, replica: str) -> str:
-    """Give the words that restart a replica. Raises: CannotTell."""
-    if isinstance(world, DockerWorld):
-        return f"docker restart {container_name(world.plan, world.plan.replica(replica))}"
-    paths = InstancePaths(world.plan.instance)
-    pid = supervisor.pid(paths)
-    if pid is None:
-        raise CannotTell("supervisor", "cannot be asked", "it does not run", 'run "invoke net.up"')
-    environment = (procfs.PROC / str(pid) / "environ").read_text().split("\0")
-    packages = next(word for word in environment if word.startswith("PYTHONPATH="))
-    control = f"/usr/bin/python3 -m supervisor.supervisorctl -c {supervisor.conf_path(paths)}"
-    return f"{packages} {control} restart {replica}"
 
 
 def on_host(inside: Sequence[MountEntry], outside: Sequence[MountEntry]) -> Path:

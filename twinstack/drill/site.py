@@ -14,10 +14,12 @@ from pathlib import Path
 
 from twinstack.compose.client import compose_program
 from twinstack.compose.observe import compose_file
-from twinstack.compose.render import container_name, project_name
+from twinstack.compose.render import project_name
 from twinstack.drill import host_files
-from twinstack.errors import WrongUse
+from twinstack.errors import CannotTell, WrongUse
+from twinstack.linux import procfs
 from twinstack.linux.cgroup import ControlGroup, read_layout
+from twinstack.namespaces import supervisor
 from twinstack.policy.permissions import addresses
 from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
@@ -85,11 +87,10 @@ class Place:
 
     def _link(self, kind: str) -> str:
         wanted = (kind, self.replica, self.segment)
-        return next(
-            link.name
-            for link in self.world.links()
-            if (link.kind, link.replica, link.segment) == wanted
-        )
+        for link in self.world.links():
+            if (link.kind, link.replica, link.segment) == wanted:
+                return link.name
+        raise CannotTell(self.replica, "cannot be named", f"it has no link in {self.segment}")
 
     @property
     def enter(self) -> str:
@@ -100,6 +101,21 @@ class Place:
     def pid(self) -> int:
         """Its main process, as the host numbers it."""
         return self.world.main_pids()[self.replica]
+
+    @property
+    def pids(self) -> str:
+        """All its processes."""
+        own = (each.pid for each in self.world.processes() if each.replica == self.replica)
+        return " ".join(map(str, own))
+
+    @property
+    def unit(self) -> str:
+        """Its name to what runs it, see `runner`."""
+        return self.replica if self.world.name == "net" else f"{self._project}-{self.replica}"
+
+    @property
+    def _project(self) -> str:
+        return project_name(self.world.plan.instance)
 
     @property
     def root(self) -> str:
@@ -135,15 +151,6 @@ class Place:
     def launch(self) -> Path:
         """The script that starts it; in the namespace world only."""
         return InstancePaths(self.world.plan.instance).run / "launch" / self.replica
-
-    @property
-    def restart(self) -> str:
-        """The words that restart it, also while whoever keeps it waits before the next start."""
-        return host_files.restart(self.world, self.replica)
-
-    @property
-    def container(self) -> str:
-        return container_name(self.world.plan, self.world.plan.replica(self.replica))
 
     @property
     def network(self) -> str:
@@ -224,10 +231,24 @@ class Site:
             **drawn,
             "instance": self.world.plan.instance,
             "url": self.url,
+            "runner": self.runner,
             "vault": self.world.secrets / ".vault",  # the host's own copies of all secrets
             "seccomp": InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex",
             "compose": Compose(self.world.plan.instance),
         }
+
+    @property
+    def runner(self) -> str:
+        """What runs the world: words before start, stop or restart, and a replica's `unit`."""
+        if self.world.name == "docker":
+            return "docker"
+        paths = InstancePaths(self.world.plan.instance)
+        pid = supervisor.pid(paths)
+        if pid is None:
+            raise CannotTell("supervisord", "cannot be named", "it does not run")
+        packages = procfs.environment(pid).get("PYTHONPATH", "")
+        program = f"/usr/bin/python3 -m supervisor.supervisorctl -c {supervisor.conf_path(paths)}"
+        return f"env PYTHONPATH={packages} {program}"
 
     @property
     def url(self) -> str:

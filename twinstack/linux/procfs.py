@@ -83,6 +83,12 @@ def start_ticks(pid: int) -> int:
     return 0 if process.state in "ZX" else process.start_ticks
 
 
+def environment(pid: int, proc: Path = PROC) -> dict[str, str]:
+    """Read what a process was started with. Raises: OSError when it is gone."""
+    text = (proc / str(pid) / "environ").read_text(encoding="utf-8", errors="replace")
+    return dict(pair.split("=", 1) for pair in text.split("\0") if "=" in pair)
+
+
 @dataclass(frozen=True, slots=True)
 class MountEntry:
     """One mount of a process's mount namespace. Source: proc_pid_mountinfo(5)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.faults import drill_record
 from twinstack.linux import netns, procfs
 from twinstack.linux import process as shell
 from twinstack.model.names import link_group
@@ -140,6 +141,7 @@ class NamespaceWorld(NamespaceLogs):
         """
         require_root("net.up")
         with locked(self._paths, self.name):
+            drill_record.refuse(self.plan.instance, self.name, "net.up")
             fresh = read_journal(self._paths).empty
             try:
                 if fresh and not self.bare:  # before anything is built and a password made
@@ -375,7 +377,8 @@ def down(
     """
     require_root("net.down")
     with locked(InstancePaths(instance), "net"):
-        removed = teardown.down(instance, watch)
+        drill = drill_record.take_away(instance, "net")
+        removed = (*drill, *teardown.down(instance, watch))
         if data:
             removed = (*removed, *teardown.remove_data(instance, keep_stores=keep_stores))
         teardown.forget(instance)

@@ -51,7 +51,7 @@ DRILLS = (
                 "grep -q reuid=0 {nginx-lb.launch} && sed -i"
                 " 's/--reuid=0 --regid=0/--reuid={nginx-lb.user} --regid={nginx-lb.user}/;"
                 " s/--bounding-set=-sys_admin/--bounding-set=-all/' {nginx-lb.launch}"
-                " && {nginx-lb.restart}"
+                " && {runner} restart {nginx-lb.unit}"
             ),
         ),
     ),
@@ -106,7 +106,7 @@ DRILLS = (
             (
                 "case $(cut -c1-16 {seccomp}) in 2000000000000000|060000000000ff7f)"
                 ' text=$(cut -c49- {seccomp}) && printf %s "$text" > {seccomp};'
-                " {order-service.restart};; esac"
+                " {runner} restart {order-service.unit};; esac"
             ),
         ),
     ),

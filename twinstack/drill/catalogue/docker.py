@@ -5,7 +5,7 @@ from __future__ import annotations
 from twinstack.drill.catalogue.parts import ORDER, PRODUCTS
 from twinstack.drill.drill import Drill
 
-_CONTAINER = "{order-service.container}"
+_CONTAINER = "{order-service.unit}"
 _NETWORK = "{order-service.network}"
 _AT = "--ip {order-service.address}"
 _ALIASES = f"--alias order-service --alias {_CONTAINER}"
@@ -139,7 +139,7 @@ DRILLS = (
         ),
         hints=(
             "Is the shop there at nginx-lb's own address?",
-            "docker port {nginx-lb.container} says by which port of the host it can be reached.",
+            "docker port {nginx-lb.unit} says by which port of the host it can be reached.",
             (
                 "A container's published ports are fixed when it is made: the compose file says with"
                 " which, and Compose makes it again ({compose.file})."
@@ -198,7 +198,7 @@ DRILLS = (
         " ever. The next release waits for it in vain.",
         probes=(
             (
-                "docker inspect -f '{{{{.State.Health.Status}}}}' {order-service.container} |"
+                "docker inspect -f '{{{{.State.Health.Status}}}}' {order-service.unit} |"
                 " grep -qx healthy"
             ),
         ),

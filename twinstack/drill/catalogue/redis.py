@@ -6,7 +6,7 @@ from twinstack.drill.catalogue.parts import CART, FILLED_CART, edited
 from twinstack.drill.drill import Drill
 
 _CONF = "{redis-cache.config}"
-_RESTART = "{redis-cache.restart}"
+_RESTART = "{runner} restart {redis-cache.unit}"
 _ACL = "{redis-cache.secrets}/redis.acl"
 _CLIENT = "nsenter --target {redis-cache.pid} --net --mount redis-cli"
 _BLOCK = "INPUT ! -i lo -p tcp --dport 6379 -j REJECT --reject-with tcp-reset"

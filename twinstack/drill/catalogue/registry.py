@@ -53,7 +53,7 @@ DRILLS = (
                 " serves on. Who left does not come back by itself."
             ),
         ),
-        repair=("{target.restart}",),
+        repair=("{runner} restart {target.unit}",),
         explanation=(
             "A product service that gets SIGUSR1 leaves the registry and serves on, so that it can"
             " be ended once nobody asks it. Somebody sent the signal and did not end it. Started"
@@ -62,7 +62,7 @@ DRILLS = (
         ),
         wrong=(_registered("target", "product-service", 5000, 300),),
         refusal="lease",
-        undo=("{target.restart}",),
+        undo=("{runner} restart {target.unit}",),
     ),
     Drill(
         name="wrong-port-registered",

@@ -22,20 +22,20 @@ DRILLS = (
             "It may not open its own files. Who owns them, and as whom does it run?",
             "ls -ldn {redis-cache.data}, and compare with the user in topology.yml.",
         ),
-        repair=("chown " + _OWNED + " {redis-cache.data}", "{redis-cache.restart}"),
+        repair=("chown " + _OWNED + " {redis-cache.data}", "{runner} restart {redis-cache.unit}"),
         explanation=(
             "The directory of Redis' data belonged to root, mode 0700: the user that Redis runs as"
             " could not go into it. A Redis that has its files open does not notice; it showed at"
             " the next start. Mode 0777 would let everybody read the carts and replace the files."
         ),
-        wrong=("chmod 777 {redis-cache.data}", "{redis-cache.restart}"),
+        wrong=("chmod 777 {redis-cache.data}", "{runner} restart {redis-cache.unit}"),
         refusal="0777",
         undo=(
             '[ "$(stat -c %u:%g:%a {redis-cache.data})" = '
             + _OWNED
             + ":700 ] || {{ chown "
             + _OWNED
-            + " {redis-cache.data}; chmod 700 {redis-cache.data}; {redis-cache.restart}; }}",
+            + " {redis-cache.data}; chmod 700 {redis-cache.data}; {runner} restart {redis-cache.unit}; }}",
         ),
     ),
 )

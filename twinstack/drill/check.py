@@ -1,0 +1,221 @@
+"""Say whether a repair is whole: the symptom is gone, all is as declared, and nothing else changed.
+
+Any repair passes of which that is true.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from twinstack.drill import engine, snapshot
+from twinstack.drill.difference import Difference, differences
+from twinstack.drill.drill import Drill
+from twinstack.drill.shell import Shell
+from twinstack.drill.site import Site
+from twinstack.errors import TwinstackError
+from twinstack.faults import drill_record as record
+from twinstack.faults.drill_record import HINT_COSTS, Underway
+from twinstack.policy.verdict import CellResult, PolicyVerdict
+from twinstack.policy.verify import verify
+from twinstack.printable import counted
+from twinstack.world import LocalWorld
+
+if TYPE_CHECKING:
+    from twinstack.compose.world import DockerWorld
+    from twinstack.policy.verdict import Enforcement
+
+_MOST_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a repair. Units: seconds since the drill was put."""
+
+    drill: str
+    solved: bool
+    symptom_gone: bool
+    findings: tuple[str, ...]  # what is not as it must be
+    strangers: tuple[str, ...]  # what changed of others' things: not judged
+    seconds: float
+    hints: int
+    points: int
+
+    @property
+    def sentence(self) -> str:
+        """Say it in one line."""
+        if self.solved:
+            hints = f" with {counted(self.hints, 'hint')}" if self.hints else ""
+            return f"solved in {duration(self.seconds)}{hints}: {counted(self.points, 'point')}"
+        start = "the symptom is gone, but " if self.symptom_gone else ""
+        return f"{start}{self.findings[0]}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def check(world: LocalWorld, *, within_s: float = engine.FELT_WITHIN_S) -> Checked:
+    """Look whether the drill of a world is repaired; if so it is over.
+
+    Raises: Missing when none is under way; TwinstackError when its start was killed.
+    """
+    instance = world.plan.instance
+    with engine.drilling(instance):
+        underway = engine.underway_of(instance)
+        drill = engine.find(underway.drill)
+        if underway.phase != "there":
+            cause = f"the command that was {underway.phase} it was killed"
+            raise TwinstackError(
+                f"drill {drill.name}", "cannot be checked", cause, "run drill.stop"
+            )
+        gone, findings, strangers = _judged(world, drill, underway, within_s)
+        seconds = round(time.time() - underway.started, 1)
+        if findings:
+            record.write(instance, replace(underway, checks=underway.checks + 1))
+        else:
+            record.close(instance, underway, "shown" if underway.shown else "solved")
+        return Checked(
+            drill.name,
+            not findings,
+            gone,
+            findings,
+            strangers,
+            seconds,
+            underway.hints,
+            underway.points if not findings else 0,
+        )
+
+
+def _judged(
+    world: LocalWorld, drill: Drill, underway: Underway, within_s: float
+) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Give whether the symptom is gone, what is not as it must be, and what strangers lost."""
+    if not engine.await_held(world, drill, underway.target, within_s):
+        return False, (f"still: {Site(world, underway.target).written(drill.symptom)}",), ()
+    unlike = _unlike(world)
+    found = [*_unhealthy(world, within_s), *_pending(world), *_unwanted_flows(world)]
+    found += [str(each) for each in unlike if each.ours]
+    return True, tuple(found), tuple(str(each) for each in unlike if not each.ours)
+
+
+def _unhealthy(world: LocalWorld, within_s: float) -> Iterator[str]:
+    deadline = time.monotonic() + within_s
+    while True:
+        states = [state for state in world.status() if state.state != "healthy"]
+        if not states or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    yield from (f"{state.name} is {state.state}" for state in states)
+
+
+def _pending(world: LocalWorld) -> Iterator[str]:
+    preview = world.preview()
+    if preview.refused:
+        yield preview.refused
+    for change in preview.changes[:_MOST_LINES]:
+        yield f"{change.step.name} {change.reason}"
+
+
+def _unlike(world: LocalWorld) -> tuple[Difference, ...]:
+    before = snapshot.read_before(world.plan.instance)
+    if before is None:
+        return ()
+    after = snapshot.take(world, before)
+    return differences(before, after, snapshot.scope_of(world, after.links))
+
+
+def _unwanted_flows(world: LocalWorld) -> Iterator[str]:
+    """Ask the whole truth table. Raises: CannotTell, StepFailed."""
+    try:
+        verdict = verify(world.plan, _enforcement(world))
+    except TwinstackError as error:
+        yield str(error)
+        return
+    yield from flow_sentences(verdict)
+
+
+def flow_sentences(verdict: PolicyVerdict) -> Iterator[str]:
+    """Say which flows are not as declared, by replicas: the first few of them. Pure."""
+    told = list(dict.fromkeys(map(_flow_sentence, verdict.wrong)))
+    yield from told[:_MOST_LINES]
+    if len(told) > _MOST_LINES:
+        yield f"{counted(len(told) - _MOST_LINES, 'more flow')} not as declared"
+    for bridge in verdict.unfiltered_bridges:
+        yield f"frames on {bridge} bypass iptables"
+
+
+def _flow_sentence(result: CellResult) -> str:
+    cell = result.cell
+    verb = "can now reach" if result.open else "can no longer reach"
+    target = f":{cell.port}" if cell.port else f" by {cell.protocol}"
+    return f"{cell.source} {verb} {cell.destination}{target}"
+
+
+def _enforcement(world: LocalWorld) -> Enforcement:
+    if world.name == "net":
+        from twinstack.namespaces import policy
+
+        return policy.enforcement(world.plan)
+    from twinstack.compose import apply_policy
+    from twinstack.compose.engine import connect
+
+    engine_paths = cast("DockerWorld", world).engine
+    return apply_policy.enforcement(world.plan, connect(engine_paths), engine_paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One hint of a drill."""
+
+    drill: str
+    number: int
+    text: str
+    cost: int
+    points: int  # that are left
+
+
+def hint(world: LocalWorld) -> Hint:
+    """Give the next hint, and note it. Raises: Missing; TwinstackError after the last."""
+    instance = world.plan.instance
+    with engine.drilling(instance):
+        underway = engine.underway_of(instance)
+        drill = engine.find(underway.drill)
+        if underway.hints >= len(drill.hints):
+            cause = f"all {len(drill.hints)} were given"
+            raise TwinstackError("drill.hint", "has no more", cause, 'see "invoke drill.solve"')
+        text = Site(world, underway.target).written(drill.hints[underway.hints])
+        taken = replace(underway, hints=underway.hints + 1)
+        record.write(instance, taken)
+        return Hint(drill.name, taken.hints, text, HINT_COSTS[taken.hints - 1], taken.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The reference repair of a drill, as it was run."""
+
+    drill: str
+    commands: tuple[str, ...]
+    explanation: str
+    checked: Checked
+
+
+def solve(world: LocalWorld, *, progress: engine.Progress) -> Solution:
+    """Run the reference repair word for word, explain it, and check. Raises: as `check`."""
+    instance = world.plan.instance
+    with engine.drilling(instance):
+        underway = engine.underway_of(instance)
+        drill = engine.find(underway.drill)
+        record.write(instance, replace(underway, shown=True))
+        site, shell = Site(world, underway.target), Shell.of(world)
+        commands = []
+        for command in drill.repair:
+            commands.append(site.written(command))  # as the world names it by now
+            progress(f"$ {commands[-1]}")
+            shell.do(commands[-1])
+        explanation = site.written(drill.explanation)
+    return Solution(drill.name, tuple(commands), explanation, check(world, within_s=20.0))
