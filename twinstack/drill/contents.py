@@ -1,4 +1,4 @@
-"""What PostgreSQL holds of itself and the registry of others, as flat tables: rights, settings, leases.
+"""What PostgreSQL holds of itself, and the registry of others: rights, settings, leases.
 
 Redis is left out: what can be set in it while it runs, nobody may set, and its files are compared.
 """
@@ -64,8 +64,8 @@ def tables_of(world: LocalWorld, pids: dict[str, int]) -> Iterator[tuple[str, di
 def _postgres(replica: Replica, pid: int) -> dict[str, str]:
     user = f"--setuid {replica.user} --setgid {replica.user}"
     enter = f"nsenter --target {pid} --mount {user} --".split()
-    query = "psql --no-psqlrc -qAt -F | -h /tmp -U monitor".split()
-    done = run([*enter, *query, "-c", _SQL, "shop"], check=False, timeout_s=_TIMEOUT_S)
+    query = [*enter, "psql", "-qXAt", "-F|", "-h/tmp", "-Umonitor", "-c", _SQL, "shop"]
+    done = run(query, check=False, timeout_s=_TIMEOUT_S)
     rows = (line.partition("|") for line in done.stdout.splitlines())
     return {what: value for what, _, value in rows}
 

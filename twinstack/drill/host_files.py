@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
 
 from twinstack.compose.engine import connect_or_fail
 from twinstack.compose.render import container_name, volume_name
@@ -47,8 +46,7 @@ def data(world: LocalWorld, replica: str) -> Path:
     if isinstance(world, DockerWorld):
         name = volume_name(world.plan, world.plan.replica(replica))
         with closing(connect_or_fail(world.engine)) as client:
-            volume = cast("dict[str, Any]", client.api.inspect_volume(name))
-            return Path(volume["Mountpoint"])
+            return Path(client.api.inspect_volume(name)["Mountpoint"])
     return InstancePaths(world.plan.instance).lib / replica
 
 

@@ -73,17 +73,17 @@ DRILLS = (
         ),
         hints=(
             (
-                "Its log says which call fails, and the error is not that of a network: no packet was"
-                " refused, and `why order-service postgres-db` finds nothing on the way."
+                "Its log says which call fails, and the error is not that of a network: no packet"
+                " was refused, and `why order-service postgres-db` finds nothing on the way."
             ),
             (
                 "EPERM, for a call that needs no privilege: who may say that? Compare the fields"
-                " Seccomp and Seccomp_filters of /proc/{order-service.pid}/status with another's, and"
-                " read the launch script, step 8."
+                " Seccomp and Seccomp_filters of /proc/{order-service.pid}/status with another's,"
+                " and read the launch script, step 8."
             ),
             (
-                "Each process loads {seccomp} when it starts. net.plan knows how that file was written."
-                " One instruction has 16 digits: what do the first three do?"
+                "Each process loads {seccomp} when it starts. net.plan knows how that file was"
+                " written. One instruction has 16 digits: what do the first three do?"
             ),
         ),
         repair=(

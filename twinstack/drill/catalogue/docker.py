@@ -42,8 +42,8 @@ DRILLS = (
             "docker ps shows what runs. What does docker ps --all show besides?",
             "Every service here comes back by itself after a crash. Why did this one not?",
             (
-                "Compare docker inspect -f '{{{{.HostConfig.RestartPolicy.Name}}}}' with that of another"
-                " container; docker update can set it."
+                "Compare docker inspect -f '{{{{.HostConfig.RestartPolicy.Name}}}}' with that of"
+                " another container; docker update can set it."
             ),
         ),
         repair=(
@@ -71,8 +71,8 @@ DRILLS = (
             "Which address has order-service? docker inspect, or {order-service.enter} ip -4 addr.",
             "It is on no network that the others are on. docker network ls names those there are.",
             (
-                "docker network connect puts it back; everybody knows it by its declared address, so it"
-                " needs just that one (--ip)."
+                "docker network connect puts it back; everybody knows it by its declared address,"
+                " so it needs just that one (--ip)."
             ),
         ),
         repair=(_JOIN,),
@@ -106,12 +106,12 @@ DRILLS = (
         hints=(
             "Who looks for order-service, and at which address? Who else was told that address?",
             (
-                "docker inspect shows the address that it has; /etc/hosts of the others, the registry"
-                " and the flows know the declared one."
+                "docker inspect shows the address that it has; /etc/hosts of the others, the"
+                " registry and the flows know the declared one."
             ),
             (
-                "An address is given when a container is put on a network: take it off, and put it on"
-                " with --ip and its aliases."
+                "An address is given when a container is put on a network: take it off, and put it"
+                " on with --ip and its aliases."
             ),
         ),
         repair=(f"docker network disconnect {_NETWORK} {_CONTAINER}", _JOIN),
@@ -141,8 +141,8 @@ DRILLS = (
             "Is the shop there at nginx-lb's own address?",
             "docker port {nginx-lb.unit} says by which port of the host it can be reached.",
             (
-                "A container's published ports are fixed when it is made: the compose file says with"
-                " which, and Compose makes it again ({compose.file})."
+                "A container's published ports are fixed when it is made: the compose file says"
+                " with which, and Compose makes it again ({compose.file})."
             ),
         ),
         repair=_composed("nginx-lb", "s/0.0.0.0:8089:80/0.0.0.0:8088:80/"),
@@ -163,16 +163,16 @@ DRILLS = (
         level=2,
         worlds=("docker",),
         restart="order-service",
-        symptom="The shop comes and goes: nobody can order, and docker ps always shows order-service"
-        " `Up 1 second`.",
+        symptom="The shop comes and goes: nobody can order, and docker ps always shows"
+        " order-service `Up 1 second`.",
         probes=("curl -sf -m 5 -o /dev/null {url}/shop",),
         put=(_limited("16m", "16m"),),
         hints=(
             "It is started again and again. docker logs does not say why it ends; how does it end?",
-            "docker inspect -f '{{{{.State.ExitCode}}}} {{{{.State.OOMKilled}}}}', or docker events.",
+            "docker inspect -f '{{{{.State.ExitCode}}}} {{{{.State.OOMKilled}}}}'; docker events.",
             (
-                "Compare docker inspect -f '{{{{.HostConfig.Memory}}}}' with the limits in topology.yml;"
-                " docker update can set it."
+                "Compare docker inspect -f '{{{{.HostConfig.Memory}}}}' with the limits in"
+                " topology.yml; docker update can set it."
             ),
         ),
         repair=(
@@ -205,18 +205,19 @@ DRILLS = (
         put=(
             *_composed(
                 "order-service",
-                f'{_ORDER_SECTION}s|^    depends_on:|    healthcheck: {{{{test: ["CMD", "/bin/bash", "-c",'
-                ' "exec 3<>/dev/tcp/127.0.0.1/5001"], start_period: 1s}}\\n    depends_on:|',
+                f"{_ORDER_SECTION}s|^    depends_on:|    healthcheck:"
+                ' {{test: ["CMD", "/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/5001"],'
+                " start_period: 1s}}\\n    depends_on:|",
             ),
         ),
         hints=(
             (
-                "Who says that it is unhealthy, and by what? docker inspect keeps the last answers of"
-                " its check (.State.Health.Log)."
+                "Who says that it is unhealthy, and by what? docker inspect keeps the last answers"
+                " of its check (.State.Health.Log)."
             ),
             (
-                "Run the check by hand, in the container (docker exec). What does it connect to, and"
-                " where does the service listen?"
+                "Run the check by hand, in the container (docker exec). What does it connect to,"
+                " and where does the service listen?"
             ),
             "An image brings its check along; the compose file can replace it ({compose.file}).",
         ),
@@ -249,13 +250,13 @@ DRILLS = (
         ),
         hints=(
             (
-                "order-service answers at its own address. What does it say of itself at /health, and"
-                " which pages does it know?"
+                "order-service answers at its own address. What does it say of itself at /health,"
+                " and which pages does it know?"
             ),
             "Its log begins with what was started. Compare with the image's name in docker ps.",
             (
-                "The compose file names the image of each service; what is made by a wrong line is made"
-                " wrongly again at each up."
+                "The compose file names the image of each service; what is made by a wrong line is"
+                " made wrongly again at each up."
             ),
         ),
         repair=_composed(

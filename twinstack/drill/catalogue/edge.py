@@ -85,8 +85,8 @@ DRILLS = (
         put=_directive("client_body_timeout", "1s"),
         hints=(
             (
-                "Be a slow customer: send half of a body, wait, send the rest (curl -T - reads it from"
-                " a pipe)."
+                "Be a slow customer: send half of a body, wait, send the rest (curl -T - reads it"
+                " from a pipe)."
             ),
             "Who gives up, and after how many seconds? The gateway grants five to begin with.",
             "grep timeout {nginx-lb.config}: which of them is about a body's next piece?",

@@ -20,12 +20,13 @@ DRILLS = (
         hints=(
             "Which service do the slow requests have in common? The quick ones do not pass it.",
             (
-                "The machine's CPU is idle, and so seems the service's. Does it not want the CPU, or"
-                " not get it? cpu.stat beside {order-service.cpu_quota} counts how often it waited."
+                "The machine's CPU is idle, and so seems the service's. Does it not want the CPU,"
+                " or not get it? cpu.stat beside {order-service.cpu_quota} counts how often it"
+                " waited."
             ),
             (
-                "nr_throttled grows with each request. Compare the quota in {order-service.cpu_quota}"
-                " with the limits in topology.yml."
+                "nr_throttled grows with each request. Compare the quota in"
+                " {order-service.cpu_quota} with the limits in topology.yml."
             ),
         ),
         repair=("echo {order-service.declared.cpu_us} > {order-service.cpu_quota}",),
@@ -90,12 +91,12 @@ DRILLS = (
         put=("echo 1 > {postgres-db.pids_limit}", reconnected("order-service")),
         hints=(
             (
-                "order-service's log says what PostgreSQL answers. PostgreSQL's own log says the same,"
-                " with the kernel's reason."
+                "order-service's log says what PostgreSQL answers. PostgreSQL's own log says the"
+                " same, with the kernel's reason."
             ),
             (
-                "PostgreSQL has a process for each connection. The machine has room for thousands: who"
-                " else counts processes?"
+                "PostgreSQL has a process for each connection. The machine has room for thousands:"
+                " who else counts processes?"
             ),
             (
                 "Compare pids.current and pids.max in {postgres-db.cgroup} with the limits in"

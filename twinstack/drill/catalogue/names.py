@@ -27,16 +27,16 @@ DRILLS = (
         put=(_gateway_is("{nginx-lb.address}"), _RELOAD),
         hints=(
             (
-                "Who says 502? Ask nginx-lb and api-gateway each by itself: {api-gateway.enter} curl"
-                " -s http://127.0.0.1:3000/health. One of them is well."
+                "Who says 502? Ask nginx-lb and api-gateway each by itself: {api-gateway.enter}"
+                " curl -s http://127.0.0.1:3000/health. One of them is well."
             ),
             (
-                "nginx logs to which address it connects. Whose address is that? Its configuration has"
-                " a name there, not an address."
+                "nginx logs to which address it connects. Whose address is that? Its configuration"
+                " has a name there, not an address."
             ),
             (
-                "A name becomes an address by {nginx-lb.hosts}, which nginx-lb sees as /etc/hosts, and"
-                " nginx looks only when it reads its configuration."
+                "A name becomes an address by {nginx-lb.hosts}, which nginx-lb sees as /etc/hosts,"
+                " and nginx looks only when it reads its configuration."
             ),
         ),
         repair=(_gateway_is(_GATEWAY), _RELOAD),
@@ -68,16 +68,16 @@ DRILLS = (
         ),
         hints=(
             (
-                "order-service's log says what it cannot reach, and at which address. postgres-db has"
-                " another."
+                "order-service's log says what it cannot reach, and at which address. postgres-db"
+                " has another."
             ),
             (
-                "The host's file {order-service.hosts} is right. Does order-service see that file? Look"
-                " at it by way of its own root: {order-service.root}/etc/hosts."
+                "The host's file {order-service.hosts} is right. Does order-service see that file?"
+                " Look at it by way of its own root: {order-service.root}/etc/hosts."
             ),
             (
-                "/proc/{order-service.pid}/mountinfo lists what is mounted where, the newest last; the"
-                " fourth column says from what. /etc/hosts is there twice."
+                "/proc/{order-service.pid}/mountinfo lists what is mounted where, the newest last;"
+                " the fourth column says from what. /etc/hosts is there twice."
             ),
         ),
         repair=(

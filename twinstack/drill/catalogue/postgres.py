@@ -81,16 +81,16 @@ DRILLS = (
         put=(_REPORT, "sleep 4; kill {order-service.pid}"),
         hints=(
             (
-                "order-service's log has PostgreSQL's answer. Who kept a connection goes on; who needs"
-                " a new one gets none."
+                "order-service's log has PostgreSQL's answer. Who kept a connection goes on; who"
+                " needs a new one gets none."
             ),
             (
                 "Sixty connections are allowed. Who has them? {postgres-db.enter} ss -tn state"
                 " established '( sport = :5432 )', counted by the peer's address."
             ),
             (
-                "One address has far more than its two threads need. {product-service-3.enter} ss -tnp"
-                " dport = :5432 names the process: it is not the service."
+                "One address has far more than its two threads need. {product-service-3.enter} ss"
+                " -tnp dport = :5432 names the process: it is not the service."
             ),
         ),
         repair=(_end("sales-report"),),
@@ -127,8 +127,8 @@ DRILLS = (
                 " PostgreSQL's processes does, and for whom."
             ),
             (
-                "One session is `idle in transaction` and stays so. Its port in that line leads to its"
-                " client: {order-service.enter} ss -tnp dport = :5432."
+                "One session is `idle in transaction` and stays so. Its port in that line leads to"
+                " its client: {order-service.enter} ss -tnp dport = :5432."
             ),
         ),
         repair=(_end("stock-count"),),
@@ -165,10 +165,10 @@ DRILLS = (
                 " SELECT … FOR UPDATE need? services/stores/rights.sql says what it ought to have."
             ),
             (
-                "Nobody can log in as superuser, but root can open a door: a line `local shop postgres"
-                " trust` in pg_hba.conf, SIGHUP, psql -h /tmp -U postgres shop; and close it again. Or"
-                " remove {postgres-db.data}/.contents: postgres.sh then applies all rights at its next"
-                " start."
+                "Nobody can log in as superuser, but root can open a door: a line `local shop"
+                " postgres trust` in pg_hba.conf, SIGHUP, psql -h /tmp -U postgres shop; and close"
+                " it again. Or remove {postgres-db.data}/.contents: postgres.sh then applies all"
+                " rights at its next start."
             ),
         ),
         repair=(_as_superuser('GRANT UPDATE (stock) ON products TO "order-service"'),),
@@ -203,8 +203,8 @@ DRILLS = (
                 " {postgres-db.secrets} has one file, and services/stores/postgres.sh reads it."
             ),
             (
-                "postgres.sh applies it at a start, but only if {postgres-db.data}/.contents differs"
-                " from what it would apply."
+                "postgres.sh applies it at a start, but only if {postgres-db.data}/.contents"
+                " differs from what it would apply."
             ),
         ),
         repair=(_AGAIN,),
@@ -237,8 +237,8 @@ DRILLS = (
                 " server's configuration, the database, the role."
             ),
             (
-                "psql: \\drds, or SELECT * FROM pg_db_role_setting. A setting counts for sessions that"
-                " begin after it: those that are there keep theirs."
+                "psql: \\drds, or SELECT * FROM pg_db_role_setting. A setting counts for sessions"
+                " that begin after it: those that are there keep theirs."
             ),
         ),
         repair=(_as_superuser(f"ALTER DATABASE shop RESET {_READ_ONLY}"), _ORDERS),

@@ -45,8 +45,8 @@ DRILLS = (
         hints=(
             "The answer to the customer says what is the matter; so does order-service's log.",
             (
-                "How much may Redis use, and how much does it? Ask it as `operator` (INFO memory), or"
-                " read its configuration."
+                "How much may Redis use, and how much does it? Ask it as `operator` (INFO memory),"
+                " or read its configuration."
             ),
             "grep -n maxmemory {redis-cache.config}: of two lines the last one counts.",
         ),
@@ -98,18 +98,20 @@ DRILLS = (
         probes=("curl -sf -m 5 {url}/api/products/16 | grep -q '\"price_cents\":8490'",),
         put=(
             (
-                "( printf 'AUTH operator '; cat {vault}/operator.redis_password; echo; cat <<'END'\n"
+                "( printf 'AUTH operator '; cat {vault}/operator.redis_password; echo;"
+                " cat <<'END'\n"
                 f"SETEX catalogue:product:16 86400 '{_ROUTER}'\nEND\n) | {_CLIENT}"
             ),
         ),
         hints=(
             (
-                "Is the price in PostgreSQL wrong, or what is made of it? The answer's header X-Cache"
-                " says where it is from."
+                "Is the price in PostgreSQL wrong, or what is made of it? The answer's header"
+                " X-Cache says where it is from."
             ),
             (
-                "It is a hit, always. A cached answer lives for 30 s: how long will this one? Redis'"
-                " user `operator`, whose password is in {vault}, may look (TTL is not his, GET is)."
+                "It is a hit, always. A cached answer lives for 30 s: how long will this one?"
+                " Redis' user `operator`, whose password is in {vault}, may look (TTL is not his,"
+                " GET is)."
             ),
             (
                 "Redis keeps its data over a restart. What is wrong is one key, and `operator` may"
@@ -141,12 +143,12 @@ DRILLS = (
         put=(_password_is("#$(printf %064d 0)"), _RESTART),
         hints=(
             (
-                "order-service's log: what does Redis answer to it, and does the product service get"
-                " the same answer?"
+                "order-service's log: what does Redis answer to it, and does the product service"
+                " get the same answer?"
             ),
             (
-                "Redis knows no passwords, only what they are checked by. Where does it read that, and"
-                " when? Its configuration names the file."
+                "Redis knows no passwords, only what they are checked by. Where does it read that,"
+                " and when? Its configuration names the file."
             ),
             (
                 "In {redis-cache.secrets}/redis.acl each user has the SHA-256 of its password."

@@ -79,12 +79,14 @@ DRILLS = (
         hints=(
             "Do the requests arrive at order-service? What does the gateway's log say of it?",
             (
-                "Where does the gateway look for order-service? It learns that from the registry, and"
-                " keeps what it knows as long as that answers: before the restart it knew better."
+                "Where does the gateway look for order-service? It learns that from the registry,"
+                " and keeps what it knows as long as that answers: before the restart it knew"
+                " better."
             ),
             (
                 "{service-registry.enter} curl -s http://127.0.0.1:8500/v1/services/order-service:"
-                " compare address and port. A heartbeat renews the lease and says nothing of the port."
+                " compare address and port. A heartbeat renews the lease and says nothing of the"
+                " port."
             ),
         ),
         repair=(_registered("order-service", "order-service", 5000, 6),),

@@ -57,8 +57,8 @@ DRILLS = (
         put=(f"printf x >> {_OWN}",),
         hints=(
             (
-                "order-service renews its lease every two seconds. Does it try? Does it arrive? Both"
-                " logs say so."
+                "order-service renews its lease every two seconds. Does it try? Does it arrive?"
+                " Both logs say so."
             ),
             (
                 "The registry refuses the credential. Who has which half of it? Look below"
@@ -94,8 +94,8 @@ DRILLS = (
                 " {order-service.root}/run/secrets."
             ),
             (
-                "/proc/{order-service.pid}/mountinfo: what is mounted at /run/secrets, and what over"
-                " it?"
+                "/proc/{order-service.pid}/mountinfo: what is mounted at /run/secrets, and what"
+                " over it?"
             ),
         ),
         repair=(inside("order-service", "umount /run/secrets"),),

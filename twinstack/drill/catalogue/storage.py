@@ -31,11 +31,12 @@ DRILLS = (
         wrong=("chmod 777 {redis-cache.data}", "{runner} restart {redis-cache.unit}"),
         refusal="0777",
         undo=(
-            '[ "$(stat -c %u:%g:%a {redis-cache.data})" = '
-            + _OWNED
-            + ":700 ] || {{ chown "
-            + _OWNED
-            + " {redis-cache.data}; chmod 700 {redis-cache.data}; {runner} restart {redis-cache.unit}; }}",
+            (
+                '[ "$(stat -c %u:%g:%a {redis-cache.data})" = {redis-cache.user}:'
+                "{redis-cache.user}:700 ] || {{ chown {redis-cache.user}:{redis-cache.user}"
+                " {redis-cache.data}; chmod 700 {redis-cache.data};"
+                " {runner} restart {redis-cache.unit}; }}"
+            ),
         ),
     ),
 )
