@@ -15,6 +15,7 @@ from front import (
     dashboard,
     docker,
     doctor,
+    drill,
     flows,
     health,
     invocation,
@@ -33,7 +34,7 @@ invocation.spare_encodings()
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.
-NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos, drill)
 
 namespace = Collection(
     clean.clean,

@@ -17,12 +17,16 @@ from pydantic import TypeAdapter
 
 import tasks
 from bench.engine import change, kept, store
-from front import chaos, docker, documents, tried
+from front import chaos, docker, documents, drill, tried
 from front.reporting import VERSION
 from twinstack.chaos.run import ChaosReport
 from twinstack.cis.gate import CisReport
 from twinstack.confinement.requirements import Confinement
 from twinstack.doctor.report import DoctorReport
+from twinstack.drill.check import Checked
+from twinstack.drill.hints import Hint, Solution
+from twinstack.drill.put import Begun
+from twinstack.faults.drill_record import Attempts
 from twinstack.model.schema import topology_schema
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.connections.report import ConnectionSnapshots
@@ -58,6 +62,13 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "docker.render": (docker.RenderedFiles,),
     "docker.status": (documents.Services,),
     "doctor": (DoctorReport,),
+    "drill.check": (Checked,),
+    "drill.hint": (Hint,),
+    "drill.list": (drill.ListedDrills,),
+    "drill.report": (Attempts,),
+    "drill.solve": (Solution,),
+    "drill.start": (Begun,),
+    "drill.stop": (drill.StoppedDrill,),
     "flows": (FlowDocument,),
     "health": (WorldSamples,),
     "metrics.status": (MetricsStatus,),

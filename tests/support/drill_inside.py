@@ -15,8 +15,8 @@ from tests.support.drill_trial import tried
 from tests.support.project import ROOT
 from tests.support.sandbox import Sandbox, sandbox
 from twinstack import stack
-from twinstack.drill import engine
 from twinstack.drill.catalogue import DRILLS
+from twinstack.drill.choose import find
 
 
 def say(line: str) -> None:
@@ -31,7 +31,7 @@ def inside(names: list[str], seed: int) -> int:
         began = time.monotonic()
         say(name)
         world = stack.from_environment().net()
-        failures = list(tried(world, engine.find(name), say, seed=seed))
+        failures = list(tried(world, find(name), say, seed=seed))
         for failure in failures:
             sys.stdout.write(f"{name}: {failure}\n")
         failed += bool(failures)
@@ -63,7 +63,7 @@ def main() -> int:
     failures: list[str] = []
     with sandbox(f"drill{os.getpid() % 1000}") as host:
         for shape in (given.shape,) if given.shape else ("flat", "tiered"):
-            chosen = [name for name in names if shape in engine.find(name).shapes]
+            chosen = [name for name in names if shape in find(name).shapes]
             if chosen:
                 say(f"== {shape}")
                 failures += on_host(host, chosen, shape, given.seed)

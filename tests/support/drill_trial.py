@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from twinstack.drill import check, engine
+from twinstack.drill import check, hints, put, take_out
 from twinstack.drill.difference import differences
 from twinstack.drill.drill import Drill
 from twinstack.drill.shell import Shell
@@ -17,7 +17,7 @@ from twinstack.faults import drill_record as record
 from twinstack.world import LocalWorld
 
 TIMEOUT_S = 90.0
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 
 def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterator[str]:
@@ -29,7 +29,7 @@ def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterat
 
     def start() -> None:
         began = time.monotonic()
-        engine.start(world, drill.name, level=0, seed=seed, student="trial", progress=say)
+        put.start(world, drill.name, level=0, seed=seed, student="trial", progress=say)
         say(f"  started in {time.monotonic() - began:.1f} s")
 
     def unlike() -> Iterator[str]:
@@ -41,7 +41,7 @@ def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterat
         if record.read(instance):
             began = time.monotonic()
             with suppress(TwinstackError):
-                engine.stop(world, timeout_s=TIMEOUT_S, progress=say)
+                take_out.stop(world, timeout_s=TIMEOUT_S, progress=say)
             say(f"  stopped {moment} in {time.monotonic() - began:.1f} s")
         yield from (f"{moment}: stop leaves: {each}" for each in unlike())
 
@@ -72,7 +72,7 @@ def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterat
                 yield f"the wrong repair is refused otherwise: {'; '.join(sentences)}"
         yield from stopped("after the wrong repair")
         start()
-        solution = check.solve(world, progress=say)
+        solution = hints.solve(world, progress=say)
         say(f"  with its repair: {solution.checked.sentence}")
         if not solution.checked.solved:
             yield f"its repair is refused: {'; '.join(solution.checked.findings)}"

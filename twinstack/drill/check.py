@@ -6,18 +6,19 @@ Any repair passes of which that is true.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from twinstack.drill import engine, snapshot
+from twinstack.drill import snapshot
+from twinstack.drill.choose import find
 from twinstack.drill.difference import Difference, differences
 from twinstack.drill.drill import Drill
-from twinstack.drill.shell import Shell
 from twinstack.drill.site import Site
+from twinstack.drill.under_way import drilling, is_sound, underway_of, until
 from twinstack.errors import TwinstackError
 from twinstack.faults import drill_record as record
-from twinstack.faults.drill_record import HINT_COSTS, Underway
+from twinstack.faults.drill_record import Underway
 from twinstack.policy.verdict import CellResult, PolicyVerdict
 from twinstack.policy.verify import verify
 from twinstack.printable import counted
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from twinstack.policy.verdict import Enforcement
 
 _MOST_LINES = 6
+#: How long a repair may take to be felt. Units: seconds.
+FELT_WITHIN_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,17 @@ class Checked:
     hints: int
     points: int
 
-    @property
-    def sentence(self) -> str:
-        """Say it in one line."""
-        if self.solved:
-            hints = f" with {counted(self.hints, 'hint')}" if self.hints else ""
-            return f"solved in {duration(self.seconds)}{hints}: {counted(self.points, 'point')}"
-        start = "the symptom is gone, but " if self.symptom_gone else ""
-        return f"{start}{self.findings[0]}"
+    sentence: str  # all of it in one line
+
+
+def sentence_of(underway: Underway, gone: bool, findings: Sequence[str], seconds: float) -> str:
+    """Say in one line what became of a repair; pure."""
+    if findings:
+        return f"{'the symptom is gone, but ' if gone else ''}{findings[0]}"
+    if underway.shown:
+        return "solved as it was shown: 0 points"
+    hints = f" with {counted(underway.hints, 'hint')}" if underway.hints else ""
+    return f"solved in {duration(seconds)}{hints}: {counted(underway.points, 'point')}"
 
 
 def duration(seconds: float) -> str:
@@ -59,15 +65,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def check(world: LocalWorld, *, within_s: float = engine.FELT_WITHIN_S) -> Checked:
+def check(world: LocalWorld, *, within_s: float = FELT_WITHIN_S) -> Checked:
     """Look whether the drill of a world is repaired; if so it is over.
 
     Raises: Missing when none is under way; TwinstackError when its start was killed.
     """
     instance = world.plan.instance
-    with engine.drilling(instance):
-        underway = engine.underway_of(instance)
-        drill = engine.find(underway.drill)
+    with drilling(instance):
+        underway = underway_of(instance)
+        drill = find(underway.drill)
         if underway.phase != "there":
             cause = f"the command that was {underway.phase} it was killed"
             raise TwinstackError(
@@ -87,7 +93,8 @@ def check(world: LocalWorld, *, within_s: float = engine.FELT_WITHIN_S) -> Check
             strangers,
             seconds,
             underway.hints,
-            underway.points if not findings else 0,
+            0 if findings else underway.points,
+            sentence_of(underway, gone, findings, seconds),
         )
 
 
@@ -95,7 +102,7 @@ def _judged(
     world: LocalWorld, drill: Drill, underway: Underway, within_s: float
 ) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
     """Give whether the symptom is gone, what is not as it must be, and what strangers lost."""
-    if not engine.await_held(world, drill, underway.target, within_s):
+    if not until(lambda: is_sound(world, drill, underway.target), within_s):
         return False, (f"still: {Site(world, underway.target).written(drill.symptom)}",), ()
     unlike = _unlike(world)
     found = [*_unhealthy(world, within_s), *_pending(world), *_unwanted_flows(world)]
@@ -166,56 +173,3 @@ def _enforcement(world: LocalWorld) -> Enforcement:
 
     engine_paths = cast("DockerWorld", world).engine
     return apply_policy.enforcement(world.plan, connect(engine_paths), engine_paths)
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """One hint of a drill."""
-
-    drill: str
-    number: int
-    text: str
-    cost: int
-    points: int  # that are left
-
-
-def hint(world: LocalWorld) -> Hint:
-    """Give the next hint, and note it. Raises: Missing; TwinstackError after the last."""
-    instance = world.plan.instance
-    with engine.drilling(instance):
-        underway = engine.underway_of(instance)
-        drill = engine.find(underway.drill)
-        if underway.hints >= len(drill.hints):
-            cause = f"all {len(drill.hints)} were given"
-            raise TwinstackError("drill.hint", "has no more", cause, 'see "invoke drill.solve"')
-        text = Site(world, underway.target).written(drill.hints[underway.hints])
-        taken = replace(underway, hints=underway.hints + 1)
-        record.write(instance, taken)
-        return Hint(drill.name, taken.hints, text, HINT_COSTS[taken.hints - 1], taken.points)
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """The reference repair of a drill, as it was run."""
-
-    drill: str
-    commands: tuple[str, ...]
-    explanation: str
-    checked: Checked
-
-
-def solve(world: LocalWorld, *, progress: engine.Progress) -> Solution:
-    """Run the reference repair word for word, explain it, and check. Raises: as `check`."""
-    instance = world.plan.instance
-    with engine.drilling(instance):
-        underway = engine.underway_of(instance)
-        drill = engine.find(underway.drill)
-        record.write(instance, replace(underway, shown=True))
-        site, shell = Site(world, underway.target), Shell.of(world)
-        commands = []
-        for command in drill.repair:
-            commands.append(site.written(command))  # as the world names it by now
-            progress(f"$ {commands[-1]}")
-            shell.do(commands[-1])
-        explanation = site.written(drill.explanation)
-    return Solution(drill.name, tuple(commands), explanation, check(world, within_s=20.0))

@@ -36,15 +36,15 @@ def differences(before: Snapshot, after: Snapshot, scope: Scope) -> tuple[Differ
     for place in dict.fromkeys((*before.places, *after.places)):
         was, now = before.places.get(place), after.places.get(place)
         if was is None or now is None:
-            found.append(Difference(place, "it", *_presence(was), *_presence(now)))
+            found.append(Difference(place, "it", _presence(was), _presence(now)))
             continue
         found += _values(place, was, now)
         found += _rules(place, was, now, scope if place == HOST else Scope(all_of_it=True))
     return tuple(found)
 
 
-def _presence(state: PlaceState | None) -> tuple[str | None]:
-    return (None if state is None else "there",)
+def _presence(state: PlaceState | None) -> str | None:
+    return None if state is None else "there"
 
 
 def _values(place: str, was: PlaceState, now: PlaceState) -> Iterator[Difference]:
@@ -60,8 +60,10 @@ def _values(place: str, was: PlaceState, now: PlaceState) -> Iterator[Difference
         yield Difference(place, key, one, other)
 
 
-def _rules(place: str, was: PlaceState, now: PlaceState, scope: Scope) -> Iterator[Difference]:
-    for change in rules.changes(was.rules, now.rules, scope):
+def _rules(place: str, before: PlaceState, after: PlaceState, scope: Scope) -> Iterator[Difference]:
+    was: str | None
+    now: str | None
+    for change in rules.changes(before.rules, after.rules, scope):
         what = f"rule of {change.table}: {change.line}"
-        ends = (None, "") if change.new else ("", None)
-        yield Difference(place, what, *ends, change.ours)
+        was, now = (None, "") if change.new else ("", None)
+        yield Difference(place, what, was, now, change.ours)

@@ -23,7 +23,6 @@ from twinstack.model.plan import HOST
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
 
-
 _MOST_LINES = 4
 
 
@@ -42,38 +41,36 @@ class Restorer:
         return differences(self.before, after, scope_of(self.world, after.links))
 
     def restore(self) -> tuple[Difference, ...]:
-        """Bring all of ours back; give what still differs, and what of strangers' is gone."""
-        rungs: tuple[tuple[str, Callable[[], object]], ...] = (
-            ("", self._up),
-            ("its replicas that differ are made again", self._remake_replicas),
-            ("the whole world is made again", self._remake),
-        )
-        left: tuple[Difference, ...] = ()
-        for title, act in rungs:
-            if title:
-                self.progress(title)
+        """Bring all of ours back; give what still differs, and what strangers lost or gained.
+
+        Raises: what keeps the world from being made again.
+        """
+        for act in (self._up, self._remake_replicas):
             try:
                 self._tidy()
                 act()
                 self._tidy()
                 left = self.differing()
-            except TwinstackError as error:
-                if act == self._remake:
-                    raise
+            except TwinstackError as error:  # the next one needs less to be there
                 self.progress(str(error))
                 continue
             if not any(each.ours for each in left):
-                break
+                return left
             for each in left[:_MOST_LINES]:
-                self.progress(str(each))
-        return left
+                self.progress(f"{each}")
+        self.remake()
+        return self.differing()
+
+    def remake(self) -> None:
+        """Take the world down and bring it up. Raises: TwinstackError."""
+        self.progress(f"the whole {self.world.name} world is made again")
+        self._tidy()
+        self.world.down(progress=lambda _line: None)
+        self._up()
+        self._tidy()
 
     def _up(self) -> None:
         self.world.up(timeout_s=self.timeout_s, progress=lambda _line: None)
-
-    def _remake(self) -> None:
-        self.world.down(progress=lambda _line: None)
-        self._up()
 
     def _remake_replicas(self) -> None:
         """Remove what is left of the replicas that differ; `up` makes them again."""
@@ -153,9 +150,9 @@ def commands(difference: Difference, actual: dict[str, str]) -> Iterator[str]:
             yield f"tc qdisc del dev {link(device)} {where}"
     elif what.startswith("FDB entry "):
         mac, _, device = what.removeprefix("FDB entry ").partition(" on ")
-        words = list(str(now if was is None else was).split())
-        options = " ".join(_fdb_options(words))
-        verb = "del" if was is None else "append" if "dst" in words else "replace"
+        given = str(now if was is None else was).split()
+        options = " ".join(_fdb_options(given))
+        verb = "del" if was is None else "append" if "dst" in given else "replace"
         yield f"bridge fdb {verb} {mac} dev {link(device)} {options}"
     elif kind == "link":
         if was is None and difference.place != HOST and now in _MADE_BY_HAND:

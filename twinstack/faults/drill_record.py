@@ -71,6 +71,13 @@ class Attempt:
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The drills that are over."""
+
+    attempts: tuple[Attempt, ...]
+
+
 _UNDERWAY = TypeAdapter(Underway)
 _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
 

@@ -18,8 +18,8 @@ DRILLS: tuple[Drill, ...] = (
                 " connection: the program, or the kernel on its behalf?"
             ),
             (
-                "Ask each hop on the way in turn, nginx-lb, then api-gateway, and look at the state of"
-                " its processes in ps (the column STAT)."
+                "Ask each hop on the way in turn, nginx-lb, then api-gateway, and look at the"
+                " state of its processes in ps (the column STAT)."
             ),
             (
                 "The processes of {target.unit} are stopped: T in ps, State in /proc/PID/status."
@@ -54,8 +54,8 @@ DRILLS: tuple[Drill, ...] = (
         hints=(
             "Which service has the carts? The status of the world names what does not run.",
             (
-                "A program that dies is started again by what runs the world. One that was stopped on"
-                " purpose is not."
+                "A program that dies is started again by what runs the world. One that was stopped"
+                " on purpose is not."
             ),
             "order-service was stopped: start it again by the same means.",
         ),

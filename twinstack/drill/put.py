@@ -1,0 +1,126 @@
+"""Put a drill into a running world: what was there is written down first, then what is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from twinstack.drill import snapshot, take_out
+from twinstack.drill.choose import choose
+from twinstack.drill.drill import Drill
+from twinstack.drill.shell import Shell
+from twinstack.drill.site import Site
+from twinstack.drill.under_way import all_hold, drilling, until
+from twinstack.errors import StepFailed, TwinstackError
+from twinstack.faults import drill_record as record
+from twinstack.faults import record as faults
+from twinstack.faults.drill_record import Underway
+from twinstack.linux import procfs
+from twinstack.reconcile import Progress
+from twinstack.state.lock import locked
+from twinstack.state.paths import InstancePaths
+from twinstack.world import LocalWorld
+
+#: How long a symptom may take to show. Units: seconds.
+_SHOWS_WITHIN_S, _BACK_WITHIN_S = 20.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A drill that was put."""
+
+    drill: str
+    area: str
+    level: int
+    world: str
+    shape: str
+    symptom: str
+    seed: int
+
+
+def start(
+    world: LocalWorld, name: str, *, level: int, seed: int, student: str, progress: Progress
+) -> Begun:
+    """Put a drill into a world that is up and as declared, and see that its symptom shows.
+
+    Raises: WrongUse; Missing; TwinstackError where the world is not as declared, or another drill
+    or fault is in it; StepFailed when it cannot be put: then it was taken away again.
+    """
+    instance, shape = world.plan.instance, world.plan.shape
+    drill, target = choose(world.name, shape, name, level, seed)
+    site, shell = Site(world, target), Shell.of(world)
+    with drilling(instance):
+        if other := record.read(instance):
+            # Not its name: who looks for it may not know it.
+            cause = f"a drill is under way in the {other.world} world"
+            raise _refused(cause, 'end it with "invoke drill.stop"')
+        with locked(InstancePaths(instance), world.name):
+            _require_sound(world)
+            probes = tuple(map(site.written, drill.probes))
+            if failing := [probe for probe in probes if not shell.holds(probe)]:
+                raise _refused(f"this fails already: {failing[0]}")
+            commands = tuple(map(site.written, drill.put))
+            symptom = site.written(drill.symptom)
+            begun = Underway(
+                drill.name,
+                world.name,
+                shape,
+                target,
+                seed,
+                student,
+                time.time(),
+                undo=tuple(map(site.written, drill.undo or drill.repair)),
+                pids={pid: procfs.start_ticks(pid) for pid in world.main_pids().values()},
+            )
+            snapshot.write_before(instance, snapshot.take(world))
+            record.write(instance, begun)
+            failure = _put(shell, drill, commands, probes)
+            if failure is None:
+                record.write(instance, replace(begun, phase="there", started=time.time()))
+        if failure is not None:
+            progress(f"{failure}: taking it away again")
+            stopping = replace(begun, phase="stopping")
+            take_out.take_out(world, drill, stopping, progress, _BACK_WITHIN_S)
+            record.forget(instance)
+            raise failure
+    return Begun(drill.name, drill.area, drill.level, world.name, shape, symptom, seed)
+
+
+def _put(
+    shell: Shell, drill: Drill, commands: tuple[str, ...], probes: tuple[str, ...]
+) -> TwinstackError | None:
+    """Put a fault, and wait until its symptom shows; give what went wrong."""
+    try:
+        for command in commands:
+            shell.do(command)
+    except TwinstackError as error:
+        return error
+    if until(lambda: not all_hold(shell, probes, drill.tries), _SHOWS_WITHIN_S):
+        return None
+    return StepFailed(f"drill {drill.name}", "cannot be put", "its symptom does not show")
+
+
+def _refused(cause: str, remedy: str = "") -> TwinstackError:
+    return TwinstackError("drill.start", "is refused", cause, remedy)
+
+
+def _require_sound(world: LocalWorld) -> None:
+    """Check that a world is up and as declared. Raises: its absence; TwinstackError."""
+    if not world.main_pids():
+        raise world.absence()
+    if wrong := next(_wrong(world), ""):
+        raise _refused(wrong, f'run "invoke {world.name}.up"')
+
+
+def _wrong(world: LocalWorld) -> Iterator[str]:
+    for fault in faults.left(world.plan.instance, world.name):
+        yield f"{fault} is in the world"
+    for state in world.status():
+        if state.state != "healthy":
+            yield f"{state.name} is {state.state}"
+    preview = world.preview()
+    if preview.refused:
+        yield preview.refused
+    for change in preview.changes:
+        yield f"{change.step.name} {change.reason}"

@@ -1,0 +1,65 @@
+"""What all commands on a drill share: one at a time, the one that is under way, its symptom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from twinstack.drill.drill import Drill
+from twinstack.drill.shell import Shell
+from twinstack.drill.site import Site
+from twinstack.errors import Missing, TwinstackError
+from twinstack.faults import drill_record as record
+from twinstack.faults.drill_record import Underway
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
+from twinstack.world import LocalWorld, require_root
+
+_POLL_S = 0.3
+
+
+@contextmanager
+def drilling(instance: str) -> Iterator[None]:
+    """Let one command at a time act on the drill of an instance. Raises: Locked; Missing."""
+    require_root("drill")
+    paths = InstancePaths(instance)
+    with locked(paths, "drill"):
+        try:
+            yield
+        finally:
+            remove_run(paths, "drill")
+
+
+def underway_of(instance: str) -> Underway:
+    """Give the drill that is under way. Raises: Missing; CannotTell."""
+    underway = record.read(instance)
+    if underway is None:
+        remedy = 'run "invoke drill.start"'
+        raise Missing("drill", "has nothing to act on", "no drill is under way", remedy)
+    return underway
+
+
+def all_hold(shell: Shell, probes: Sequence[str], tries: int) -> bool:
+    """Tell whether every probe exits 0, each as often as it is tried."""
+    return all(shell.holds(probe) for probe in probes for _ in range(tries))
+
+
+def is_sound(world: LocalWorld, drill: Drill, target: str) -> bool:
+    """Tell whether every probe of a drill holds now."""
+    site = Site(world, target)
+    try:
+        probes = tuple(map(site.written, drill.probes))
+    except (TwinstackError, KeyError):  # what they name is not there
+        return False
+    return all_hold(Shell.of(world), probes, drill.tries)
+
+
+def until(truth: Callable[[], bool], within_s: float) -> bool:
+    """Wait until something is true; give whether it came to that. Units: seconds."""
+    deadline = time.monotonic() + within_s
+    while not truth():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
