@@ -100,7 +100,13 @@ class Place:
     @property
     def pid(self) -> int:
         """Its main process, as the host numbers it."""
-        return self.world.main_pids()[self.replica]
+        try:
+            return self.world.main_pids()[self.replica]
+        except KeyError:
+            remedy = f'see "invoke {self.world.name}.status"'
+            raise CannotTell(
+                self.replica, "has no process to be named", "it does not run", remedy
+            ) from None
 
     @property
     def pids(self) -> str:

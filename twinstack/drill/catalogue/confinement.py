@@ -88,7 +88,7 @@ DRILLS = (
         ),
         repair=(
             'text=$(cut -c49- {seccomp}) && printf %s "$text" > {seccomp}',
-            "kill {order-service.pid}",
+            "{runner} restart {order-service.unit}",
         ),
         explanation=(
             "Three instructions had been put before the filter of system calls: load the number,"
@@ -99,7 +99,7 @@ DRILLS = (
         ),
         wrong=(
             f'text=$(cut -c49- {{seccomp}}) && printf %s "{_ALLOW}$text" > {{seccomp}}',
-            "kill {order-service.pid}",
+            "{runner} restart {order-service.unit}",
         ),
         refusal="seccomp.hex",
         undo=(

@@ -165,7 +165,7 @@ DRILLS = (
         restart="order-service",
         symptom="The shop comes and goes: nobody can order, and docker ps always shows"
         " order-service `Up 1 second`.",
-        probes=("curl -sf -m 5 -o /dev/null {url}/shop",),
+        probes=("curl -sf -m 5 -o /dev/null {url}/",),
         put=(_limited("16m", "16m"),),
         hints=(
             "It is started again and again. docker logs does not say why it ends; how does it end?",

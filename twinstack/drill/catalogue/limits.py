@@ -5,7 +5,15 @@ from __future__ import annotations
 from twinstack.drill.catalogue.parts import ORDER, reconnected
 from twinstack.drill.drill import Drill
 
-_EACH = "for p in $(cat {nginx-lb.cgroup}/cgroup.procs); do prlimit --pid $p --nofile="
+
+def _descriptors(most: int) -> str:
+    """Write the command that limits nginx's descriptors, as its own user: the soft limit alone."""
+    return (
+        "for p in $(cat {nginx-lb.cgroup}/cgroup.procs); do setpriv --reuid {nginx-lb.user}"
+        f" --regid {{nginx-lb.user}} --clear-groups prlimit --pid $p --nofile={most}:; done"
+    )
+
+
 _WITH_SWAP = "f=$(dirname {order-service.memory_limit})/memory.memsw.limit_in_bytes; [ ! -e $f ] ||"
 
 DRILLS = (
@@ -15,7 +23,7 @@ DRILLS = (
         level=2,
         symptom="The shop's pages and orders take seconds, each. The API's list of products is as"
         " quick as ever, and the machine is idle.",
-        probes=("timeout 5 curl -sf -o /dev/null '{url}/shop?n=[1-40]'",),
+        probes=("timeout 5 curl -sf -o /dev/null '{url}/?n=[1-40]'",),
         put=("echo 1000 > {order-service.cpu_quota}",),
         hints=(
             "Which service do the slow requests have in common? The quick ones do not pass it.",
@@ -48,7 +56,7 @@ DRILLS = (
         restart="order-service",
         symptom="The shop is gone: its page is an error, and nobody can order. The list of products"
         " is there.",
-        probes=("curl -sf -m 5 -o /dev/null {url}/shop",),
+        probes=("curl -sf -m 5 -o /dev/null {url}/",),
         put=(
             (
                 "kill -KILL {order-service.pid}; until echo 16M > {order-service.memory_limit}; do"
@@ -118,7 +126,7 @@ DRILLS = (
         level=2,
         symptom="The shop's address answers nothing: browsers wait until they give up.",
         probes=("curl -sf -m 3 -o /dev/null {url}/health",),
-        put=(_EACH + "3:3; done",),
+        put=(_descriptors(3),),
         hints=(
             "Is there a listener at all? {nginx-lb.enter} ss -ltn, and look at Recv-Q.",
             "The kernel takes the connections, nginx does not: its log says why, again and again.",
@@ -134,11 +142,11 @@ DRILLS = (
             " the listener's queue. A process gets its limits from who starts it: started again,"
             " nginx has the declared ones."
         ),
-        wrong=(_EACH + "200000:200000; done",),
+        wrong=(_descriptors(100),),
         refusal="Max open files",
         undo=(
             (
-                r"grep -q 'Max open files *\(3\|200000\) ' /proc/{nginx-lb.pid}/limits &&"
+                r"grep -q 'Max open files *\(3\|100\) ' /proc/{nginx-lb.pid}/limits &&"
                 " kill {nginx-lb.pid}; sleep 1"
             ),
         ),
