@@ -6,8 +6,11 @@ Read from /proc and the cgroups by way of the main process: the same for either 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from twinstack.linux import procfs
@@ -22,6 +25,8 @@ _FILES = (
     *(path.lstrip("/") for path in (NGINX_CONF, REDIS_CONF, f"{POSTGRES_DATA}/pg_hba.conf")),
 )
 _LARGEST = 1_000_000
+#: A probe of a replica's health takes no longer.
+_PROBES_S = 3.5
 #: Of mounts: what the engine and the kernel name by themselves.
 _VIEWS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "overlay"})
 
@@ -45,10 +50,32 @@ def _values(pid: int, members: Sequence[int]) -> Iterator[tuple[str, str]]:
     limits = ControlGroup.of(pid).limits()
     for key in ("cpus", "memory_bytes", "swap_bytes", "pids"):
         yield f"cgroup {key}", str(getattr(limits, key))
+    for other in _beside(pid, members):
+        yield f"process beside it: {other}", ""
     for mount in procfs.read_mounts(pid):
         yield from _mount(pid, mount)
     for name in _FILES:
         yield from _file(pid, f"/{name}")
+
+
+def _beside(pid: int, members: Sequence[int]) -> Iterator[str]:
+    """Name what runs in a replica's network as its user, and is not of it: a forgotten job.
+
+    Probes of its health do too, for a moment. Raises: OSError when the replica is gone.
+    """
+    network, user = _network_and_user(pid)
+    for other in procfs.pids():
+        with suppress(OSError):
+            if other in members or _network_and_user(other) != (network, user):
+                continue
+            if time.time() - procfs.started_at(other) > _PROBES_S:
+                words = " ".join(procfs.cmdline(other)).split()
+                yield f"{words[0]} … {words[-1]}" if words else str(other)
+
+
+def _network_and_user(pid: int) -> tuple[str, int]:
+    here = procfs.PROC / str(pid)
+    return os.readlink(here / "ns/net"), here.stat().st_uid
 
 
 def _stands(pid: int) -> bool:

@@ -62,7 +62,7 @@ _COUNT = _job(
     "        while not time.sleep(0.2):\n"
     '            cursor.execute("SELECT 1")\n'
     "    except psycopg2.Error:\n"
-    "        time.sleep(1)\n",
+    "        time.sleep(0.1)\n",
 )
 _IDLE = "idle_in_transaction_session_timeout"
 _REJECT = "OUTPUT -p tcp --dport 5432 -j REJECT --reject-with tcp-reset"
@@ -137,7 +137,7 @@ DRILLS = (
             " Readers are not held up by that, whoever changes a row is: hence quick pages and"
             " slow orders. To end only its session, or PostgreSQL, does not help: the job connects"
             " again. To have PostgreSQL end idle transactions of this role hides the job, which"
-            " locks everything anew each second."
+            " locks everything again and again."
         ),
         wrong=(
             _as_superuser(f'ALTER ROLE "order-service" SET {_IDLE} = 50'),
