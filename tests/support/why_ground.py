@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twinstack.drill.site import Place
 from twinstack.observe.why.explanation import Explanation, explain
 from twinstack.observe.why.gather import gather
 from twinstack.observe.why.question import parse
-from twinstack.policy.permissions import addresses
 from twinstack.world import LocalWorld
 
 Shell = Callable[[str], object]
@@ -25,40 +25,30 @@ class Ground:
     world: LocalWorld
     shell: Shell
 
-    def joined(self, name: str, towards: str = "") -> tuple[str, str]:
-        """Give the segment and address by which a replica talks to another."""
-        plan = self.world.plan
-        own = addresses(plan.replica(name), self.world.name)
-        met = plan.replica(towards or name).segment
-        segment, address = next((pair for pair in own if pair[0] == met), own[0])
-        return segment, str(address)
+    def place(self, name: str, towards: str = "") -> Place:
+        """Give a replica, by the link on which it talks to another."""
+        return Place(self.world, name, towards)
 
     def address(self, name: str, towards: str = "") -> str:
-        return self.joined(name, towards)[1]
+        return self.place(name, towards).address
 
     def bridge(self, name: str, towards: str = "") -> str:
-        return self.world.plan.segment(self.joined(name, towards)[0]).bridge_in(self.world.name)
+        return self.place(name, towards).bridge
 
     def gateway(self, name: str, towards: str = "") -> str:
-        segment = self.world.plan.segment(self.joined(name, towards)[0])
-        return str(segment.gateway_in(self.world.name))
+        return self.place(name, towards).gateway
 
     def end(self, name: str, towards: str = "") -> str:
-        """Give the host's end of the link by which a replica talks to another."""
-        return self._link("host end", name, towards)
+        """Give the host's end of the link."""
+        return self.place(name, towards).end
 
     def inside(self, name: str, towards: str = "") -> str:
-        """Give the name of that link in the replica's namespace."""
-        return self._link("inside", name, towards)
-
-    def _link(self, kind: str, name: str, towards: str) -> str:
-        wanted = (kind, name, self.joined(name, towards)[0])
-        found = ((link.kind, link.replica, link.segment, link.name) for link in self.world.links())
-        return next(link for *whose, link in found if tuple(whose) == wanted)
+        """Give the name of the link in the replica's namespace."""
+        return self.place(name, towards).link
 
     def enter(self, name: str) -> str:
         """Give the words that run a command in a replica's network namespace."""
-        return f"nsenter --net={self.world.namespaces()[name]}"
+        return self.place(name).enter
 
     def kill(self, name: str, number: signal.Signals) -> None:
         for process in self.world.processes():

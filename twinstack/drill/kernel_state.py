@@ -140,6 +140,8 @@ def _link(link: Mapping[str, Any], scope: Scope) -> dict[str, str]:
         for key in {"bridge": _BRIDGE, "vxlan": _VXLAN}.get(str(info.get("info_kind")), ())
     }
     kept |= {f"port {key}": port.get(key) for key in _PORT}
+    if port and "LOWER_UP" not in flags:  # its carrier may come a moment later
+        kept["port state"] = "forwarding"
     values = {f"link {name}": str(info.get("info_kind", link.get("link_type", "")))}
     values[f"link {name} state"] = "up" if "UP" in flags else "down"
     values |= {f"link {name} {key}": str(value) for key, value in kept.items() if value is not None}

@@ -141,7 +141,7 @@ def refuse(instance: str, world: WorldName, task: str) -> None:
     """Refuse to change a world that a drill is under way in. Raises: TwinstackError; CannotTell."""
     underway = read(instance)
     if underway and underway.world == world and underway.phase != "stopping":
-        cause = f"the drill {underway.drill} is under way"
+        cause = "a drill is under way"
         remedy = 'repair it by hand, or run "invoke drill.stop"'
         raise TwinstackError(task, "is refused", cause, remedy)
 

@@ -1,0 +1,94 @@
+"""Rules that touch our packets are written back; a stranger's stay as they are."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from twinstack.drill.kernel_state import Scope
+from twinstack.drill.rules import changes, restoring
+
+OURS = Scope(frozenset({"br-app", "ve-order"}), (IPv4Network("10.0.0.0/24"),), chains=("TS-main-",))
+BEFORE = {
+    "filter": (
+        ":FORWARD ACCEPT",
+        ":TS-main-FORWARD -",
+        ":ufw-input -",
+        '-A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD',
+        "-A FORWARD -j ufw-input",
+        "-A TS-main-FORWARD -i br-app -j ACCEPT",
+        "-A TS-main-FORWARD -j RETURN",
+        "-A ufw-input -p tcp --dport 22 -j ACCEPT",
+    )
+}
+
+
+def after(*lines: str) -> dict[str, tuple[str, ...]]:
+    return {"filter": (*BEFORE["filter"], *lines)}
+
+
+def told(now: dict[str, tuple[str, ...]]) -> list[tuple[str, bool, bool]]:
+    return [(each.line, each.new, each.ours) for each in changes(BEFORE, now, OURS)]
+
+
+def test_nothing_differs_from_itself() -> None:
+    assert told(BEFORE) == []
+    assert restoring(BEFORE, BEFORE, OURS) == ""
+
+
+def test_a_rule_that_names_a_link_or_an_address_of_ours_or_nothing_touches_our_packets() -> None:
+    for rule in (
+        "-A FORWARD -i br-app -j DROP",
+        "-A FORWARD -d 10.0.0.40/32 -o uplink -j DROP",
+        "-A FORWARD -j ACCEPT",
+        "-A FORWARD -p tcp --dport 5432 -j DROP",
+        "-A FORWARD -i br+ -j DROP",
+    ):
+        assert told(after(rule)) == [(rule, True, True)], rule
+
+
+def test_a_rule_of_a_stranger_is_mentioned_and_stays() -> None:
+    for rule in (
+        "-A FORWARD -i wg0 -j ACCEPT",
+        "-A FORWARD -s 192.168.7.0/24 -j DROP",
+        "-A ufw-input -p tcp --dport 80 -j ACCEPT",
+        "-A TS-main-FORWARD -o docker0 -j ACCEPT",
+    ):
+        assert told(after(rule)) == [(rule, True, False)], rule
+        assert restoring(BEFORE, after(rule), OURS) == ""
+
+
+def test_a_chain_that_a_stranger_made_is_none_of_our_business() -> None:
+    made = after(":wg-quick -", "-A FORWARD -j wg-quick", "-A wg-quick -i wg0 -j ACCEPT")
+    assert [each for each in told(made) if each[2]] == []
+    assert restoring(BEFORE, made, OURS) == ""
+
+
+def test_what_was_flushed_is_written_back_in_its_order_and_what_was_added_goes() -> None:
+    flushed = {"filter": (":FORWARD DROP", "-A FORWARD -i wg0 -j ACCEPT", "-A FORWARD -j ACCEPT")}
+    assert restoring(BEFORE, flushed, OURS).splitlines() == [
+        "*filter",
+        ":FORWARD ACCEPT [0:0]",
+        ":TS-main-FORWARD - [0:0]",
+        "-F FORWARD",
+        "-A FORWARD -i wg0 -j ACCEPT",
+        '-A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD',
+        "-A FORWARD -j ufw-input",
+        "-F TS-main-FORWARD",
+        "-A TS-main-FORWARD -i br-app -j ACCEPT",
+        "-A TS-main-FORWARD -j RETURN",
+        "COMMIT",
+    ]
+
+
+def test_a_chain_that_a_student_made_for_our_packets_goes_with_the_rules_that_lead_to_it() -> None:
+    made = after(":mine -", "-A FORWARD -j mine", "-A mine -s 10.0.0.0/24 -j ACCEPT")
+    text = restoring(BEFORE, made, OURS).splitlines()
+    assert ":mine - [0:0]" in text
+    assert text[-2:] == ["-X mine", "COMMIT"]
+    assert "-A FORWARD -j mine" not in text
+
+
+def test_another_order_is_a_difference() -> None:
+    lines = list(BEFORE["filter"])
+    lines[5], lines[6] = lines[6], lines[5]
+    assert {line for line, _, ours in told({"filter": tuple(lines)}) if ours} != set()
