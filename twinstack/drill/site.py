@@ -19,19 +19,11 @@ from twinstack.drill import host_files
 from twinstack.errors import CannotTell, WrongUse
 from twinstack.linux import procfs
 from twinstack.linux.cgroup import ControlGroup, read_layout
+from twinstack.model.topology import Limits
 from twinstack.namespaces import supervisor
 from twinstack.policy.permissions import addresses
 from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A replica's limits. Units: microseconds of each 100 ms; bytes; processes and threads."""
-
-    cpu_us: int
-    memory_bytes: int
-    pids: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,29 +187,25 @@ class Place:
         return "-1" if read_layout().version["cpu"] == 1 else "max"
 
     @property
-    def declared(self) -> Declared:
-        """Its limits as declared, as its cgroup's files take them."""
-        limits = self.world.plan.replica(self.replica).limits
-        if limits is None:
-            raise WrongUse("drill", "cannot be done", f"{self.replica} has no limits", "net.up")
-        return Declared(round(limits.cpus * 100_000), limits.memory_bytes, limits.pids)
-
-
-@dataclass(frozen=True, slots=True)
-class Compose:
-    """The Compose project of an instance, on the engine that DOCKER_HOST names."""
-
-    instance: str
+    def cpu_declared(self) -> int:
+        """Its CPU quota as declared, in microseconds of each 100 ms."""
+        return round(self._limits.cpus * 100_000)
 
     @property
-    def file(self) -> Path:
-        """The file that `docker.up` renders."""
-        return compose_file(self.instance)
+    def memory_declared(self) -> int:
+        return self._limits.memory_bytes
 
-    def __str__(self) -> str:
-        project = f"--project-name {project_name(self.instance)}"
-        where = f"--project-directory {self.file.parent} --file {self.file}"
-        return f"{compose_program()} {project} {where}"
+    @property
+    def pids_declared(self) -> int:
+        return self._limits.pids
+
+    @property
+    def _limits(self) -> Limits:
+        limits = self.world.plan.replica(self.replica).limits
+        if limits is None:
+            cause, remedy = "the world is up without limits", f'run "invoke {self.world.name}.up"'
+            raise WrongUse(self.replica, "has no limits to name", cause, remedy)
+        return limits
 
 
 @dataclass(frozen=True)
@@ -238,10 +226,37 @@ class Site:
             "instance": self.world.plan.instance,
             "url": self.url,
             "runner": self.runner,
-            "vault": self.world.secrets / ".vault",  # the host's own copies of all secrets
-            "seccomp": InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex",
-            "compose": Compose(self.world.plan.instance),
+            "vault": self.vault,
+            "seccomp": self.seccomp,
+            **self._composed,
         }
+
+    @property
+    def vault(self) -> Path:
+        """The directory of the host's own copies of all passwords."""
+        return self.world.secrets / ".vault"
+
+    @property
+    def seccomp(self) -> Path:
+        """The filter of system calls that each replica loads; in the namespace world only."""
+        return InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex"
+
+    @property
+    def _composed(self) -> Mapping[str, object]:
+        docker = self.world.name == "docker"
+        return {"compose": self.compose, "compose_file": self.compose_file} if docker else {}
+
+    @property
+    def compose_file(self) -> Path:
+        """The file that `docker.up` renders."""
+        return compose_file(self.world.plan.instance)
+
+    @property
+    def compose(self) -> str:
+        """The words of Compose, on the engine that DOCKER_HOST names. Raises: Missing."""
+        project = f"--project-name {project_name(self.world.plan.instance)}"
+        where = f"--project-directory {self.compose_file.parent} --file {self.compose_file}"
+        return f"{compose_program()} {project} {where}"
 
     @property
     def runner(self) -> str:

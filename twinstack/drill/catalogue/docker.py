@@ -16,7 +16,7 @@ _ORDER_SECTION = "/^  order-service:/,/^    depends_on:/"
 def _composed(service: str, script: str) -> tuple[str, str]:
     """Write the commands that edit the compose file and have Compose make a container by it."""
     return (
-        f"sed -i '{script}' {{compose.file}}",
+        f"sed -i '{script}' {{compose_file}}",
         f"{{compose}} up --detach --no-build --pull never --no-deps {service} 2>&1",
     )
 
@@ -142,7 +142,7 @@ DRILLS = (
             "docker port {nginx-lb.unit} says by which port of the host it can be reached.",
             (
                 "A container's published ports are fixed when it is made: the compose file says"
-                " with which, and Compose makes it again ({compose.file})."
+                " with which, and Compose makes it again ({compose_file})."
             ),
         ),
         repair=_composed("nginx-lb", "s/0.0.0.0:8089:80/0.0.0.0:8088:80/"),
@@ -175,11 +175,7 @@ DRILLS = (
                 " topology.yml; docker update can set it."
             ),
         ),
-        repair=(
-            _limited(
-                "{order-service.declared.memory_bytes}", "{order-service.declared.memory_bytes}"
-            ),
-        ),
+        repair=(_limited("{order-service.memory_declared}", "{order-service.memory_declared}"),),
         explanation=(
             "The container had 16 MiB of memory, where Python alone needs more: the kernel's OOM"
             " killer ended it (137 is 128 + SIGKILL) and the restart policy started it again."
@@ -219,7 +215,7 @@ DRILLS = (
                 "Run the check by hand, in the container (docker exec). What does it connect to,"
                 " and where does the service listen?"
             ),
-            "An image brings its check along; the compose file can replace it ({compose.file}).",
+            "An image brings its check along; the compose file can replace it ({compose_file}).",
         ),
         repair=_composed("order-service", f"{_ORDER_SECTION}" + "{{/^    healthcheck:/d}}"),
         explanation=(

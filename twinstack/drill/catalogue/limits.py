@@ -37,7 +37,7 @@ DRILLS = (
                 " {order-service.cpu_quota} with the limits in topology.yml."
             ),
         ),
-        repair=("echo {order-service.declared.cpu_us} > {order-service.cpu_quota}",),
+        repair=("echo {order-service.cpu_declared} > {order-service.cpu_quota}",),
         explanation=(
             "The CPU quota of the cgroup was 1 ms in each 100 ms: after that its threads stand"
             " still until the next period, whatever the machine has left. `docker inspect` and"
@@ -74,7 +74,7 @@ DRILLS = (
             ),
             "Compare {order-service.memory_limit} with the limits in topology.yml.",
         ),
-        repair=("echo {order-service.declared.memory_bytes} > {order-service.memory_limit}",),
+        repair=("echo {order-service.memory_declared} > {order-service.memory_limit}",),
         explanation=(
             "The cgroup had 16 MiB of memory, where Python alone needs more: each start ended with"
             " a SIGKILL from the kernel's OOM killer, before the service could log a word."
@@ -85,8 +85,8 @@ DRILLS = (
         ),
         refusal="memory",
         undo=(
-            "echo {order-service.declared.memory_bytes} > {order-service.memory_limit}",
-            f"{_WITH_SWAP} echo {{order-service.declared.memory_bytes}} > $f",
+            "echo {order-service.memory_declared} > {order-service.memory_limit}",
+            f"{_WITH_SWAP} echo {{order-service.memory_declared}} > $f",
         ),
     ),
     Drill(
@@ -111,7 +111,7 @@ DRILLS = (
                 " topology.yml."
             ),
         ),
-        repair=("echo {postgres-db.declared.pids} > {postgres-db.pids_limit}",),
+        repair=("echo {postgres-db.pids_declared} > {postgres-db.pids_limit}",),
         explanation=(
             "The cgroup of PostgreSQL allowed no further process. Those that were there stayed, so"
             " whoever kept a connection was served; a new connection needs a new process, and fork"
