@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from twinstack.linux import procfs
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import REGISTRY
@@ -64,7 +65,12 @@ def tables_of(world: LocalWorld, pids: dict[str, int]) -> Iterator[tuple[str, di
 def _postgres(replica: Replica, pid: int) -> dict[str, str]:
     user = f"--setuid {replica.user} --setgid {replica.user}"
     enter = f"nsenter --target {pid} --mount {user} --".split()
-    query = [*enter, "psql", "-qXAt", "-F|", "-h/tmp", "-Umonitor", "-c", _SQL, "shop"]
+    versions = procfs.PROC / str(pid) / "root/usr/lib/postgresql"
+    try:
+        psql = f"/usr/lib/postgresql/{next(versions.iterdir()).name}/bin/psql"
+    except (OSError, StopIteration):
+        return {}
+    query = [*enter, psql, "-qXAt", "-F|", "-h/tmp", "-Umonitor", "-c", _SQL, "shop"]
     done = run(query, check=False, timeout_s=_TIMEOUT_S)
     rows = (line.partition("|") for line in done.stdout.splitlines())
     return {what: value for what, _, value in rows}

@@ -10,11 +10,8 @@ ORDER = (
     " {url}/api/orders | grep -q insufficient_stock"
 )
 PRODUCTS = "curl -sf -m 5 -o /dev/null {url}/api/products"
-#: A session's cart, in Redis: to look at one, and to put something into one.
-CART = "curl -sf -m 5 -o /dev/null {url}/api/cart"
-FILLED_CART = (
-    f'{_POST} \'{{{{"product_id":1,"quantity":1}}}}\' {{url}}/api/cart | grep -q product_id'
-)
+#: Something put into a new session's cart, in Redis; it is forgotten after an hour.
+CART = f'{_POST} \'{{{{"product_id":1,"quantity":1}}}}\' {{url}}/api/cart | grep -q product_id'
 
 
 def edited(file: str, script: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from twinstack.drill.catalogue.parts import ORDER, reconnected
 from twinstack.drill.drill import Drill
 
+#: /usr/bin/psql is a script that needs more of Perl than there is.
+_PSQL = "/usr/lib/postgresql/$(ls {postgres-db.root}/usr/lib/postgresql)/bin/psql"
 _HBA = "{postgres-db.data}/pg_hba.conf"
 _READ_AGAIN = "kill -HUP {postgres-db.pid}; sleep 0.5"
 _ORDERS = reconnected("order-service")
@@ -19,7 +21,7 @@ def _as_superuser(sql: str) -> str:
     return (
         f"echo 'local shop postgres trust' >> {_HBA}; {_READ_AGAIN};"
         " nsenter --target {postgres-db.pid} --mount --setuid {postgres-db.user} --setgid"
-        f" {{postgres-db.user}} psql -qXh /tmp -U postgres shop -c '{sql}'; result=$?;"
+        f" {{postgres-db.user}} {_PSQL} -qXh /tmp -U postgres shop -c '{sql}'; result=$?;"
         f" sed -i '/ postgres trust$/d' {_HBA}; {_READ_AGAIN}; exit $result"
     )
 

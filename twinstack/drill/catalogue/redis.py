@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import CART, FILLED_CART, edited
+from twinstack.drill.catalogue.parts import CART, edited
 from twinstack.drill.drill import Drill
 
 _CONF = "{redis-cache.config}"
@@ -40,7 +40,7 @@ DRILLS = (
         level=2,
         restart="redis-cache",
         symptom="Nothing can be put into a cart: 503. What is in one can be seen, and taken out.",
-        probes=(FILLED_CART,),
+        probes=(CART,),
         put=(f"printf 'maxmemory 512kb\\n' >> {_CONF}", _RESTART),
         hints=(
             "The answer to the customer says what is the matter; so does order-service's log.",
@@ -67,7 +67,7 @@ DRILLS = (
         restart="redis-cache",
         symptom="Carts can be looked at, and nothing can be put in or taken out: 503. Redis has"
         " room.",
-        probes=(CART, FILLED_CART),
+        probes=(CART,),
         put=(f"printf 'replicaof 127.0.0.1 6390\\n' >> {_CONF}", _RESTART),
         hints=(
             "order-service's log has Redis' own words. It answers, so the way to it is open.",
