@@ -51,7 +51,7 @@ DRILLS = (
     Drill(
         name="small-orders-only",
         area="edge",
-        level=2,
+        level=1,
         restart="nginx-lb",
         symptom="Customers can order one product. Who orders two at once is told that it is too"
         " much: 413.",

@@ -75,7 +75,7 @@ DRILLS = (
     Drill(
         name="too-many-clients",
         area="postgres",
-        level=3,
+        level=4,
         restart="order-service",
         symptom="Nobody can order since order-service was restarted: 503. Products are as ever, and"
         " PostgreSQL is healthy.",

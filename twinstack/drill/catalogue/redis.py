@@ -91,7 +91,7 @@ DRILLS = (
     Drill(
         name="poisoned-cache",
         area="redis",
-        level=3,
+        level=4,
         restart="redis-cache",
         symptom="The router board is shown for 84 cents on its own page and for 84.90 in the list;"
         " restarts of everything did not help.",

@@ -11,7 +11,7 @@ DRILLS = (
     Drill(
         name="restored-by-root",
         area="storage",
-        level=2,
+        level=1,
         restart="redis-cache",
         symptom="Carts are gone: 503, since the backup was restored. Products and orders are as"
         " ever.",
