@@ -60,6 +60,12 @@ def check_why(context: Context) -> None:
 
 
 @task()
+def check_drills(context: Context) -> None:
+    """Try every drill in both worlds: seen, repaired, wrongly repaired, killed, taken out."""
+    _run(context, "drills", "drills", "docker_drills")
+
+
+@task()
 def check_http(context: Context) -> None:
     """Send thousands of hostile requests to nginx and the gateway: no desync, hang or failure."""
     _run(context, "http", "http")

@@ -104,10 +104,18 @@ def _judged(
     """Give whether the symptom is gone, what is not as it must be, and what strangers lost."""
     if not until(lambda: is_sound(world, drill, underway.target), within_s):
         return False, (f"still: {Site(world, underway.target).written(drill.symptom)}",), ()
-    unlike = _unlike(world)
-    found = [*_unhealthy(world, within_s), *_pending(world), *_unwanted_flows(world)]
-    found += [str(each) for each in unlike if each.ours]
-    return True, tuple(found), tuple(str(each) for each in unlike if not each.ours)
+    found: list[str] = []
+    strangers: list[str] = []
+    try:
+        found += _unhealthy(world, within_s)
+        found += _pending(world)
+        unlike = _unlike(world)
+        strangers += (str(each) for each in unlike if not each.ours)
+        found += _unwanted_flows(world)
+        found += (str(each) for each in unlike if each.ours)
+    except TwinstackError as error:  # what cannot be looked at is not as it must be
+        found.append(str(error))
+    return True, tuple(dict.fromkeys(found)), tuple(strangers)
 
 
 def _unhealthy(world: LocalWorld, within_s: float) -> Iterator[str]:
@@ -138,12 +146,7 @@ def _unlike(world: LocalWorld) -> tuple[Difference, ...]:
 
 def _unwanted_flows(world: LocalWorld) -> Iterator[str]:
     """Ask the whole truth table. Raises: CannotTell, StepFailed."""
-    try:
-        verdict = verify(world.plan, _enforcement(world))
-    except TwinstackError as error:
-        yield str(error)
-        return
-    yield from flow_sentences(verdict)
+    yield from flow_sentences(verify(world.plan, _enforcement(world)))
 
 
 def flow_sentences(verdict: PolicyVerdict) -> Iterator[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from twinstack.drill import rules
 from twinstack.drill.kernel_state import DRAWN, PlaceState, Scope
 from twinstack.drill.snapshot import Snapshot
 from twinstack.model.plan import HOST
+
+Values = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +36,34 @@ def differences(before: Snapshot, after: Snapshot, scope: Scope) -> tuple[Differ
     """List all that differs; `scope` tells what of the host is ours."""
     found: list[Difference] = []
     for place in dict.fromkeys((*before.places, *after.places)):
-        was, now = before.places.get(place), after.places.get(place)
-        if was is None or now is None:
-            found.append(Difference(place, "it", _presence(was), _presence(now)))
-            continue
-        found += _values(place, was, now)
-        found += _rules(place, was, now, scope if place == HOST else Scope(all_of_it=True))
+        was = before.places.get(place, _NOTHING)
+        now = after.places.get(place, _NOTHING)
+        for part, one, other in (
+            ("its network namespace", was.network, now.network),
+            ("its process", was.processes, now.processes),
+            ("what the engine has of it", was.engine, now.engine),
+        ):
+            found += _values(place, part, one, other)
+        if was.network and now.network:
+            found += _rules(place, was, now, scope if place == HOST else Scope(all_of_it=True))
     return tuple(found)
 
 
-def _presence(state: PlaceState | None) -> str | None:
-    return None if state is None else "there"
+_NOTHING = PlaceState({}, {})
 
 
-def _values(place: str, was: PlaceState, now: PlaceState) -> Iterator[Difference]:
-    gone = {key for key in was.values if key.startswith("link ") and key not in now.values}
-    new = {key for key in now.values if key.startswith("link ") and key not in was.values}
-    for key in dict.fromkeys((*was.values, *now.values)):
-        one, other = was.values.get(key), now.values.get(key)
+def _values(place: str, part: str, was: Values, now: Values) -> Iterator[Difference]:
+    if bool(was) != bool(now):  # one sentence for all of it
+        yield Difference(place, part, "there" if was else None, "there" if now else None)
+        return
+    links = {key for key in {*was} ^ {*now} if key.startswith("link ")}
+    for key in dict.fromkeys((*was, *now)):
+        one, other = was.get(key), now.get(key)
         if one == other or (key.startswith(DRAWN) and None in {one, other}):
             continue
         # Of a link that is gone or new its attributes say nothing more.
-        if any(key != link and key.startswith(f"{link} ") for link in (*gone, *new)):
-            continue
-        yield Difference(place, key, one, other)
+        if not any(key.startswith(f"{link} ") for link in links):
+            yield Difference(place, key, one, other)
 
 
 def _rules(place: str, before: PlaceState, after: PlaceState, scope: Scope) -> Iterator[Difference]:

@@ -89,8 +89,10 @@ class Scope:
 class PlaceState:
     """What a network namespace holds."""
 
-    values: dict[str, str]
+    network: dict[str, str]
     rules: dict[str, tuple[str, ...]]  # iptables-save's lines, by table
+    processes: dict[str, str] = field(default_factory=dict)  # how they are held; none: none runs
+    engine: dict[str, str] = field(default_factory=dict)  # what an engine has of it
 
 
 Reader = Callable[[], subprocess.CompletedProcess[str]]

@@ -87,7 +87,7 @@ class Restorer:
         namespaces = self.world.namespaces() if len(after.places) > 1 else {}
         for place, now in after.places.items():
             was = self.before.places.get(place)
-            if was is None or not now.values:
+            if was is None or not now.network:
                 continue
             inside = scope if place == HOST else Scope(all_of_it=True)
             path = self.world.host_namespace if place == HOST else namespaces.get(place)

@@ -7,6 +7,7 @@ ours. What names nothing touches everybody's packets, ours too.
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def _chain_changes(
     if former != present:
         line = f"-P {chain} {present}" if chain in _BUILTIN else f"-N {chain}"
         yield RuleChange(table, chain, line, chain in _BUILTIN or not former, judged)
-    for kept, gone, new in _aligned(_rules(was, chain), _rules(now, chain)):
+    for kept, gone, new in _aligned(_lasting(was, chain), _lasting(now, chain)):
         if not kept:
             for rule in gone:
                 ours = _is_ours(rule, judged, scope, strange)
@@ -149,6 +150,14 @@ def _policy(lines: Sequence[str], chain: str) -> str:
         if line.startswith(f":{chain} "):
             return line.split()[1]
     return "ACCEPT" if chain in _BUILTIN else ""
+
+
+def _lasting(lines: Sequence[str], chain: str) -> list[str]:
+    """List a chain's rules without the port that an engine's resolver draws at each start."""
+    return [
+        re.sub(r"(127\.0\.0\.11:|--sport )\d+", r"\1…", rule) if "127.0.0.11" in rule else rule
+        for rule in _rules(lines, chain)
+    ]
 
 
 def _rules(lines: Sequence[str], chain: str) -> list[str]:

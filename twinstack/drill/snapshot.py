@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -89,11 +89,13 @@ def take(world: LocalWorld, before: Snapshot | None = None) -> Snapshot:
     places = {
         name: kernel_state.parse(read().stdout, scope) for name, (scope, read) in waiting.items()
     }
-    for name, more in (*held.items(), *inspected.items(), *written.items()):
-        if name in places:
-            places[name].values.update(more)
-        else:
-            places[name] = PlaceState(dict(more), {})
+    for name in dict.fromkeys((*places, *held, *inspected)):
+        seen = places.get(name, PlaceState({}, {}))
+        places[name] = replace(
+            seen,
+            processes={**held.get(name, {}), **written.get(name, {})},
+            engine=inspected.get(name, {}),
+        )
     return Snapshot(links, places)
 
 

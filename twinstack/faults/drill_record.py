@@ -18,6 +18,7 @@ from twinstack.errors import TwinstackError
 from twinstack.linux import files, procfs
 from twinstack.model.topology import WorldName
 from twinstack.state import records
+from twinstack.state.lock import is_mine, locked, remove_run
 from twinstack.state.paths import LIB, InstancePaths
 
 Phase = Literal["starting", "there", "stopping"]
@@ -147,7 +148,24 @@ def refuse(instance: str, world: WorldName, task: str) -> None:
 
 
 def take_away(instance: str, world: WorldName, prefix: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Take a drill's fault away before its world is taken down, and name it; past failures."""
+    """Take a drill's fault away before its world is taken down, and name it; past failures.
+
+    Nothing is done for the command that takes the drill out itself. Raises: Locked while another
+    acts on the drill; CannotTell.
+    """
+    paths = InstancePaths(instance)
+    if not any((paths.run / name).exists() for name in ("drill.json", "drill.lock")):
+        return ()
+    if is_mine(paths, "drill"):
+        return ()
+    with locked(paths, "drill"):
+        try:
+            return _ended(instance, world, prefix)
+        finally:
+            remove_run(paths, "drill")
+
+
+def _ended(instance: str, world: WorldName, prefix: tuple[str, ...]) -> tuple[str, ...]:
     underway = read(instance)
     if underway is None or underway.world != world:
         return ()

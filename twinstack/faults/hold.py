@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from twinstack.errors import TwinstackError, raise_all
-from twinstack.faults import record
+from twinstack.faults import drill_record, record
 from twinstack.faults.catalogue import find
 from twinstack.faults.record import PlacedFault
 from twinstack.state.lock import locked
@@ -95,6 +95,7 @@ def holding(world: LocalWorld) -> Iterator[FaultHold]:
     with locked(InstancePaths(world.plan.instance), world.name), _terminable():
         if not world.main_pids():
             raise world.absence()
+        drill_record.refuse(world.plan.instance, world.name, "chaos")
         record.repair(world.plan.instance, world.name)
         held = FaultHold(world)
         try:

@@ -73,6 +73,14 @@ def _has_ended(holder: str) -> bool:
     return word == "pid" and pid.isdigit() and not procfs.start_ticks(int(pid))
 
 
+def is_mine(paths: InstancePaths, world: str) -> bool:
+    """Tell whether this process holds a lock."""
+    try:
+        return (paths.run / f"{world}.lock").read_text().startswith(f"pid {os.getpid()} ")
+    except OSError:
+        return False
+
+
 def remove_run(paths: InstancePaths, world: str) -> None:
     """Remove the lock of a world, and the directories that are empty after it."""
     (paths.run / f"{world}.lock").unlink(missing_ok=True)

@@ -29,11 +29,12 @@ def test_each_difference_is_a_sentence() -> None:
 
 
 def test_of_a_link_that_is_gone_its_attributes_are_not_told() -> None:
-    assert sentences(seen(web=LINK), seen(web={})) == ["web: link eth0 is gone"]
+    lo = {"link lo": "loopback"}
+    assert sentences(seen(web=LINK | lo), seen(web=lo)) == ["web: link eth0 is gone"]
 
 
 def test_a_place_that_is_gone_is_one_difference() -> None:
-    assert sentences(seen(web=LINK), seen()) == ["web: it is gone"]
+    assert sentences(seen(web=LINK), seen()) == ["web: its network namespace is gone"]
 
 
 def test_the_mac_address_of_a_link_counts_while_it_is_the_same_link() -> None:

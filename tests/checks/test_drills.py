@@ -1,0 +1,68 @@
+"""Each drill holds what it promises in the namespace world, and a killed one can be taken out."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import drill_inside
+from tests.support.kernel_state import kernel_state, unlike
+from tests.support.sandbox import INVOKE, Sandbox
+from twinstack.drill.catalogue import DRILLS
+
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
+KILLS = 24
+Tell = Callable[[str], None]
+
+
+def of(shape: str) -> list[str]:
+    return [each.name for each in DRILLS if "net" in each.worlds and shape in each.shapes]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_every_drill_is_seen_repaired_refused_and_taken_out(
+    host: Sandbox, tell: Tell, shape: str
+) -> None:
+    names = of(shape)
+    failures = drill_inside.on_host(host, names, shape)
+    tell(f"{shape}: {len(names)} drills tried, {len(failures)} failures")
+    assert failures == []
+
+
+def test_a_drill_is_seen_repaired_refused_and_taken_out(host: Sandbox, full: bool) -> None:
+    """The sample: one drill; all of them are `invoke check.drills`."""
+    if not full:
+        assert drill_inside.on_host(host, ["not-started-again"], "flat") == []
+
+
+@pytest.mark.long
+def test_a_drill_that_is_killed_at_any_moment_is_taken_out_by_stop(
+    host: Sandbox, tell: Tell
+) -> None:
+    host.invoke("net.up")
+    draw, before = random.Random(7), kernel_state(host)
+    names = of("flat")
+    for number in range(KILLS):
+        name, task = draw.choice(names), ("drill.start", "drill.check", "drill.solve")[number % 3]
+        if task != "drill.start":
+            host.invoke("drill.start", name)
+        words = (task, name) if task == "drill.start" else (task,)
+        running = host.start(INVOKE, *words, stdout=-3, stderr=-3)
+        time.sleep(draw.uniform(0.3, 4.0))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        if number % 4 == 3:  # the way back is killed too
+            running = host.start(INVOKE, "drill.stop", stdout=-3, stderr=-3)
+            time.sleep(draw.uniform(0.3, 2.0))
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+        stopped = host.invoke("drill.stop", check=False)
+        assert stopped.returncode in {0, 2}, f"{task} {name}: {stopped.stderr}"
+        assert unlike(before, kernel_state(host)) == [], f"{task} {name}"
+    tell(f"{KILLS} kills")
+    host.invoke("net.down")
