@@ -92,3 +92,16 @@ def test_another_order_is_a_difference() -> None:
     lines = list(BEFORE["filter"])
     lines[5], lines[6] = lines[6], lines[5]
     assert {line for line, _, ours in told({"filter": tuple(lines)}) if ours} != set()
+
+
+def test_a_port_that_an_engines_resolver_draws_at_each_start_is_no_difference() -> None:
+    def drawn(port: int) -> tuple[str, ...]:
+        return (
+            ":DOCKER_OUTPUT -",
+            f"-A DOCKER_OUTPUT -d 127.0.0.11/32 -p udp -j DNAT --to-destination 127.0.0.11:{port}",
+            f"-A DOCKER_OUTPUT -s 127.0.0.11/32 -p udp --sport {port} -j SNAT --to-source :53",
+        )
+
+    everything = Scope(all_of_it=True)
+    assert list(changes({"nat": drawn(43863)}, {"nat": drawn(51234)}, everything)) == []
+    assert list(changes({"nat": drawn(1)}, {"nat": drawn(1)[:2]}, everything)) != []
