@@ -9,6 +9,8 @@ _CONTAINER = "{order-service.unit}"
 _NETWORK = "{order-service.network}"
 _AT = "--ip {order-service.address}"
 _ALIASES = f"--alias order-service --alias {_CONTAINER}"
+_LEAVE = f"docker network disconnect {_NETWORK} {_CONTAINER}"
+_RESTART = f"docker restart {_CONTAINER}"
 _JOIN = f"docker network connect {_AT} {_ALIASES} {_NETWORK} {_CONTAINER}"
 _ORDER_SECTION = "/^  order-service:/,/^    depends_on:/"
 
@@ -66,7 +68,7 @@ DRILLS = (
         restart="order-service",
         symptom="Nobody can order: 502 or 503. order-service runs, and has not been restarted.",
         probes=(ORDER,),
-        put=(f"docker network disconnect {_NETWORK} {_CONTAINER}",),
+        put=(_LEAVE,),
         hints=(
             "Which address has order-service? docker inspect, or {order-service.enter} ip -4 addr.",
             "It is on no network that the others are on. docker network ls names those there are.",
@@ -75,18 +77,21 @@ DRILLS = (
                 " so it needs just that one (--ip)."
             ),
         ),
-        repair=(_JOIN,),
+        repair=(_JOIN, _RESTART),
         explanation=(
-            "The container had been taken off its network: the engine removed the veth pair, and"
-            " the processes went on with loopback alone. Put back without --ip it gets any free"
-            " address, and /etc/hosts of the others leads to the declared one. On the default"
-            " bridge besides, it could reach, and be reached by, whatever else runs there."
+            "The container had been taken off its network: the engine removed the veth pair and its"
+            " lines in /etc/hosts, and the processes went on with loopback alone. Put back without"
+            " --ip it gets any free address, where nobody looks for it. What extra_hosts had"
+            " written into /etc/hosts the engine writes again at a start only: hence the restart."
+            " On the default bridge besides, it could reach, and be reached by, whatever else runs"
+            " there."
         ),
-        wrong=(_JOIN, f"docker network connect bridge {_CONTAINER}"),
+        wrong=(_JOIN, f"docker network connect bridge {_CONTAINER}", _RESTART),
         refusal="network",
         undo=(
             f"docker network disconnect bridge {_CONTAINER}",
             _JOIN,
+            _RESTART,
         ),
         shapes=("flat",),
     ),
@@ -100,7 +105,7 @@ DRILLS = (
         " It is on it again, and Docker's own names find it.",
         probes=(ORDER,),
         put=(
-            f"docker network disconnect {_NETWORK} {_CONTAINER}",
+            _LEAVE,
             f"docker network connect {_ALIASES} {_NETWORK} {_CONTAINER}",
         ),
         hints=(
@@ -114,16 +119,23 @@ DRILLS = (
                 " on with --ip and its aliases."
             ),
         ),
-        repair=(f"docker network disconnect {_NETWORK} {_CONTAINER}", _JOIN),
+        repair=(_LEAVE, _JOIN, _RESTART),
         explanation=(
             "Connected without --ip, the container got the first address that was free. Docker's"
             " resolver follows, but here everybody knows the declared address, and the policy's"
             " rules permit that one only. A second address by hand makes it reachable, and what the"
             " engine knows of it stays wrong."
         ),
-        wrong=("{order-service.enter} ip address add {order-service.address}/24 dev eth0",),
+        wrong=(
+            "cat {api-gateway.hosts} > {order-service.hosts}",
+            (
+                'link={order-service.link}; {order-service.enter} sh -c "ip -4 address flush dev'
+                " $link; ip address add {order-service.address}/24 dev $link; ip route add default"
+                ' via {order-service.gateway}"'
+            ),
+        ),
         refusal="container network",
-        undo=(f"docker network disconnect {_NETWORK} {_CONTAINER}; {_JOIN}",),
+        undo=(_LEAVE, _JOIN, _RESTART),
         shapes=("flat",),
     ),
     Drill(
