@@ -153,11 +153,16 @@ def _policy(lines: Sequence[str], chain: str) -> str:
 
 
 def _lasting(lines: Sequence[str], chain: str) -> list[str]:
-    """List a chain's rules without the port that an engine's resolver draws at each start."""
-    return [
+    """List a chain's rules without what changes as an engine starts containers again.
+
+    The port that its resolver draws, and the order in its own chains.
+    """
+    rules = [
         re.sub(r"(127\.0\.0\.11:|--sport )\d+", r"\1…", rule) if "127.0.0.11" in rule else rule
         for rule in _rules(lines, chain)
     ]
+    of_engine = chain.startswith("DOCKER") and chain != "DOCKER-USER"
+    return sorted(rules) if of_engine else rules
 
 
 def _rules(lines: Sequence[str], chain: str) -> list[str]:

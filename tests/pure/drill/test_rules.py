@@ -105,3 +105,11 @@ def test_a_port_that_an_engines_resolver_draws_at_each_start_is_no_difference() 
     everything = Scope(all_of_it=True)
     assert list(changes({"nat": drawn(43863)}, {"nat": drawn(51234)}, everything)) == []
     assert list(changes({"nat": drawn(1)}, {"nat": drawn(1)[:2]}, everything)) != []
+
+
+def test_the_order_in_an_engines_own_chain_is_no_difference() -> None:
+    lines = (":DOCKER -", "-A DOCKER -d 172.30.0.10/32 -j ACCEPT", "-A DOCKER -o dk-app -j DROP")
+    everything = Scope(all_of_it=True)
+    turned = (lines[0], lines[2], lines[1])
+    assert list(changes({"filter": lines}, {"filter": turned}, everything)) == []
+    assert list(changes({"filter": lines}, {"filter": lines[:2]}, everything)) != []

@@ -16,12 +16,13 @@ _ORDERS = reconnected("order-service")
 _AGAIN = "rm -f {postgres-db.data}/.contents; kill -INT {postgres-db.pid}"
 
 
-def _as_superuser(sql: str) -> str:
+def _as_superuser(*sql: str) -> str:
     """Write the command that opens the door, runs SQL, and closes the door again."""
+    statements = " ".join(f"-c '{each}'" for each in sql)
     return (
         f"echo 'local shop postgres trust' >> {_HBA}; {_READ_AGAIN};"
         " nsenter --target {postgres-db.pid} --mount --setuid {postgres-db.user} --setgid"
-        f" {{postgres-db.user}} {_PSQL} -qXh /tmp -U postgres shop -c '{sql}'; result=$?;"
+        f" {{postgres-db.user}} {_PSQL} -qXh /tmp -U postgres {statements} shop; result=$?;"
         f" sed -i '/ postgres trust$/d' {_HBA}; {_READ_AGAIN}; exit $result"
     )
 
@@ -70,6 +71,7 @@ _IDLE = "idle_in_transaction_session_timeout"
 _REJECT = "OUTPUT -p tcp --dport 5432 -j REJECT --reject-with tcp-reset"
 _TRUSTED = "/order-service. all trust$/d"
 _READ_ONLY = "default_transaction_read_only"
+_WRITING = f"SET {_READ_ONLY} = off"  # a superuser's session begins with it as well
 
 DRILLS = (
     Drill(
@@ -184,8 +186,8 @@ DRILLS = (
         refusal="rights on products",
         undo=(
             _as_superuser(
-                "REVOKE UPDATE ON products FROM PUBLIC;"
-                ' GRANT UPDATE (stock) ON products TO "order-service"'
+                "REVOKE UPDATE ON products FROM PUBLIC",
+                'GRANT UPDATE (stock) ON products TO "order-service"',
             ),
         ),
     ),
@@ -243,7 +245,7 @@ DRILLS = (
                 " that begin after it: those that are there keep theirs."
             ),
         ),
-        repair=(_as_superuser(f"ALTER DATABASE shop RESET {_READ_ONLY}"), _ORDERS),
+        repair=(_as_superuser(_WRITING, f"ALTER DATABASE shop RESET {_READ_ONLY}"), _ORDERS),
         explanation=(
             f"The database had the setting {_READ_ONLY} = on, which a backup had set and not taken"
             " back. Each new session begins with it; a restart changes nothing. To set it off for"
@@ -251,14 +253,15 @@ DRILLS = (
             " everybody else."
         ),
         wrong=(
-            _as_superuser(f'ALTER ROLE "order-service" SET {_READ_ONLY} = off'),
+            _as_superuser(_WRITING, f'ALTER ROLE "order-service" SET {_READ_ONLY} = off'),
             _ORDERS,
         ),
         refusal=_READ_ONLY,
         undo=(
             _as_superuser(
-                f"ALTER DATABASE shop RESET {_READ_ONLY};"
-                f' ALTER ROLE "order-service" RESET {_READ_ONLY}'
+                _WRITING,
+                f"ALTER DATABASE shop RESET {_READ_ONLY}",
+                f'ALTER ROLE "order-service" RESET {_READ_ONLY}',
             ),
             _ORDERS,
         ),
