@@ -242,7 +242,7 @@ DRILLS = (
             ),
             (
                 "psql: \\drds, or SELECT * FROM pg_db_role_setting. A setting counts for sessions"
-                " that begin after it: those that are there keep theirs."
+                " that begin after it, a superuser's too: set it off in yours before you change it."
             ),
         ),
         repair=(_as_superuser(_WRITING, f"ALTER DATABASE shop RESET {_READ_ONLY}"), _ORDERS),
