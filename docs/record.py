@@ -1,10 +1,10 @@
 """Record what running worlds print and draw, for these pages: needs root, and some minutes.
 
-    .venv/bin/python -m docs.record [net] [both] [swarm]
+    .venv/bin/python -m docs.record [net] [drill] [both] [swarm]
 
 All of it, or the parts named. The worlds are up on a host of their own, in namespaces as the tests
-make them, under an instance of their own: those of the machine are not touched. `net` and `swarm`
-record sessions (docs/recorded/), `net` and `both` also the pictures and texts of docs/topology.md
+make them, under an instance of their own: those of the machine are not touched. `net`, `drill` and
+`swarm` record sessions (docs/recorded/), `net` and `both` also the pictures and texts of docs/topology.md
 and docs/journey.md. What was recorded is drawn by `docs/screens.py`, at the end.
 """
 
@@ -93,6 +93,20 @@ def net(host: Sandbox) -> None:
             host.run(*line.split())
 
 
+def drill(host: Sandbox) -> None:
+    """Record a drill: a repair that does too much, one that is whole, and the table."""
+    host.invoke("net.up")
+    lines = (
+        "invoke drill.start frozen --seed 1 --student Ada",
+        "invoke drill.hint",
+        "invoke net.restart nginx-lb > /dev/null; iptables -I FORWARD -j ACCEPT",
+        "invoke drill.check",
+        "iptables -D FORWARD -j ACCEPT; invoke drill.check",
+        "invoke drill.report",
+    )
+    keep(host, "drill", *(on_terminal(host, line) for line in lines))
+
+
 def both(host: Sandbox) -> None:
     """Record both worlds, tiered: Docker's topology, and one request's journey."""
     host.invoke("net.up", "--shape", "tiered")
@@ -119,7 +133,12 @@ def swarm(host: Sandbox) -> None:
         host.invoke("swarm.down")
 
 
-PARTS: dict[str, Callable[[Sandbox], None]] = {"net": net, "both": both, "swarm": swarm}
+PARTS: dict[str, Callable[[Sandbox], None]] = {
+    "net": net,
+    "drill": drill,
+    "both": both,
+    "swarm": swarm,
+}
 
 
 def main(parts: list[str]) -> None:

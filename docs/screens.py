@@ -29,6 +29,7 @@ COLUMNS = 80
 #: What the page of tasks shows: no world is needed for it.
 TASKS = ("invoke --list net", "invoke net.scale --help")
 _TITLES = {
+    "drill": "A drill: a repair that does too much is refused, one that is whole is not",
     "faq": "Four of the answers, on a terminal",
     "live": "A service is restarted while it serves",
     "logs": "One request's lines in the logs of all services",
@@ -135,7 +136,7 @@ def tasks_session() -> str:
 
 def pictures() -> dict[str, str]:
     """Draw every session, and the Swarm, by its file's name."""
-    drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("faq", "live", "logs")}
+    drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("drill", "faq", "live", "logs")}
     drawn["tasks.svg"] = screen(tasks_session(), _TITLES["tasks"])
     swarm = json.loads((RECORDED / "swarm.json").read_text(encoding="utf-8"))
     drawn["swarm.svg"] = tables.swarm(swarm["status"], swarm["recorded"])

@@ -332,6 +332,7 @@ class Stack:
     def removable(self, *, keep_stores: bool) -> tuple[str, ...]:
         """Name what `clean` would remove; changes nothing."""
         from twinstack.compose.teardown import removable as of_docker
+        from twinstack.faults.drill_record import kept as attempts
         from twinstack.namespaces.teardown import removable as of_net
         from twinstack.overlay.teardown import part_instances
         from twinstack.overlay.teardown import removable as of_overlay
@@ -345,6 +346,7 @@ class Stack:
             *of_swarm(self.instance),
             *of_net(self.instance, keep_stores=keep_stores),
             *of_docker(self.instance, keep_stores=keep_stores),
+            *(() if keep_stores else attempts(self.instance)),
             *(f"software {path}" for path in shared(self.repository, own)),
         )
 
@@ -356,7 +358,7 @@ class Stack:
         Raises: Locked; SeveralFailed after everything else was removed.
         """
         from twinstack.compose.teardown import clean as clean_docker
-        from twinstack.faults.drill_record import forget_attempts
+        from twinstack.faults import drill_record
         from twinstack.namespaces import world as namespaces
         from twinstack.overlay import record
         from twinstack.overlay.teardown import down as down_overlay
@@ -369,14 +371,14 @@ class Stack:
                 '"invoke overlay.down --ssh"'
             )
         teardown = Teardown()
-        if not keep_stores:
-            teardown.tidy("clean", partial(forget_attempts, self.instance))
         teardown.tidy("clean", self.metrics().down)
         for down in (down_overlay, down_swarm):
             teardown.tidy("clean", partial(down, self.instance, progress=progress))
         for clean in (namespaces.clean, clean_docker):
             act = partial(clean, self.instance, progress=progress, keep_stores=keep_stores)
             teardown.tidy("clean", act)
+        if not keep_stores:
+            teardown.tidy("clean", partial(drill_record.forget_attempts, self.instance))
         if not teardown.failures:
             teardown.tidy("software", partial(remove_software, self.repository, {self.instance}))
         return teardown.finish("clean")

@@ -99,7 +99,7 @@ def test_a_start_that_is_killed_is_taken_back_by_stop(host: Sandbox) -> None:
     record = f"/proc/{host.host}/root/run/twinstack/{host.instance}/drill.json"
     started = host.start(INVOKE, "drill.start", "not-started-again")
     deadline = time.monotonic() + 30
-    while not host.run("test", "-e", record, check=False).returncode == 0:
+    while host.run("test", "-e", record, check=False).returncode != 0:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     started.send_signal(signal.SIGKILL)

@@ -30,6 +30,7 @@ _LOOKS = (
 )
 SCRIPT = "".join(f"{{ {look}; }} 2>/dev/null; echo {_BETWEEN}\n" for look in _LOOKS)
 _LINK = ("mtu", "master", "txqlen", "ifalias", "num_tx_queues", "inet6_addr_gen_mode")
+_DEVICE = frozenset({"dev", "iif", "oif"})
 _FLAGS = ("NOARP", "PROMISC", "ALLMULTI")
 _BRIDGE = (
     *("ageing_time", "forward_delay", "stp_state", "vlan_filtering", "mcast_snooping"),
@@ -73,12 +74,9 @@ class Scope:
 
     def covers(self, words: Sequence[str]) -> bool:
         """Tell whether a line of `ip` is about a link or an address of ours."""
-        if self.all_of_it:
-            return True
-        devices = [words[at + 1] for at, word in enumerate(words[:-1]) if word in {"dev", "iif"}]
-        if devices:
-            return any(map(self.has_link, devices))
-        return any(map(self.has_address, words))
+        devices = [words[at + 1] for at, word in enumerate(words[:-1]) if word in _DEVICE]
+        own = any(map(self.has_link, devices)) or any(map(self.has_address, words))
+        return self.all_of_it or own
 
     def name(self, link: str) -> str:
         """Give the name that a link is shown by."""
@@ -115,7 +113,7 @@ def parse(text: str, scope: Scope) -> PlaceState:
     for link in ours:
         values |= _link(link, scope)
     values |= dict(_lines("route", routes, scope))
-    values |= dict(_lines("routing rule", re.sub(r"(?m)^\d+:\s*", "", rules), scope))
+    values |= dict(_lines("routing rule", rules, scope))
     values |= dict(_neighbours(neighbours, scope))
     values |= dict(_qdiscs(qdiscs, scope))
     values |= dict(_entries(entries, scope, macs))
@@ -159,13 +157,18 @@ def _link(link: Mapping[str, Any], scope: Scope) -> dict[str, str]:
 def _lines(kind: str, text: str, scope: Scope) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         words = [word for word in line.split() if word not in {"linkdown", "dead"}]
-        if words and scope.covers(words):
+        if words and (scope.covers(words) or _is_for_all(words)):
             yield f"{kind} {' '.join(_shown(words, scope))}", ""
+
+
+def _is_for_all(words: Sequence[str]) -> bool:
+    """Tell whether it is a routing rule for everybody's packets."""
+    return words[1:3] == ["from", "all"] and not {"to", *_DEVICE} & {*words}
 
 
 def _shown(words: Sequence[str], scope: Scope) -> Iterator[str]:
     for before, word in zip(("", *words), words, strict=False):
-        yield scope.name(word) if before in {"dev", "iif", "oif"} else word
+        yield scope.name(word) if before in _DEVICE else word
 
 
 def _neighbours(text: str, scope: Scope) -> Iterator[tuple[str, str]]:

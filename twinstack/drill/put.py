@@ -73,8 +73,9 @@ def start(
                 undo=tuple(map(site.written, drill.undo or drill.repair)),
                 pids={pid: procfs.start_ticks(pid) for pid in world.main_pids().values()},
             )
+            before = snapshot.take(world)
             record.write(instance, begun)
-            snapshot.write_before(instance, snapshot.take(world))
+            snapshot.write_before(instance, before)
             failure = _put(shell, drill, commands, probes)
             if failure is None:
                 record.write(instance, replace(begun, phase="there", started=time.time()))

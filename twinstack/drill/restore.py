@@ -126,12 +126,15 @@ def commands(difference: Difference, actual: dict[str, str]) -> Iterator[str]:
         return actual.get(shown, shown)
 
     if kind == "sysctl" and was is not None:
-        yield f"sysctl -qw {rest}={shlex.quote(was)}"
+        parts = rest.split(".")
+        key = ".".join([*parts[:3], link(parts[3]), *parts[4:]] if len(parts) == 5 else parts)
+        yield f"sysctl -qw {key}={shlex.quote(was)}"
     elif kind == "route":
-        yield f"ip route {'del' if was is None else 'add'} {_replaced(rest, link)}"
+        yield f"ip route {'del' if was is None else 'replace'} {_replaced(rest, link)}"
     elif what.startswith("routing rule "):
-        words = what.removeprefix("routing rule ")
-        yield f"ip rule {'del' if was is None else 'add'} {words}"
+        preference, _, words = what.removeprefix("routing rule ").partition(": ")
+        verb = "del" if was is None else "add"
+        yield f"ip rule {verb} {_replaced(words, link)} pref {preference}"
     elif kind == "address":
         address, _, device = rest.partition(" on ")
         yield f"ip address {'del' if was is None else 'add'} {address} dev {link(device)}"
@@ -157,7 +160,8 @@ def commands(difference: Difference, actual: dict[str, str]) -> Iterator[str]:
     elif kind == "link":
         if was is None and difference.place != HOST and now in _MADE_BY_HAND:
             yield f"ip link del {rest}"
-        yield from _link_commands(rest, was, now, link)
+        else:
+            yield from _link_commands(rest, was, now, link)
 
 
 def _fdb_options(words: Sequence[str]) -> Iterator[str]:
@@ -208,7 +212,7 @@ def _replaced(route: str, link: Callable[[str], str]) -> str:
     """Write a route as `ip route add` takes it, with the names that links have now."""
     words = route.split()
     for at, word in enumerate(words[:-1]):
-        if word == "dev":
+        if word in {"dev", "iif", "oif"}:
             words[at + 1] = link(words[at + 1])
     return " ".join(words)
 

@@ -107,11 +107,11 @@ def link_names(world: LocalWorld) -> tuple[dict[str, str], dict[str, dict[str, s
     with suppress(TwinstackError):
         for link in world.links():
             if link.kind == "inside":
-                name = f"eth of {link.segment}" if engine_names and link.segment else link.name
+                name = f"eth@{link.segment}" if engine_names and link.segment else link.name
                 inside.setdefault(link.replica, {})[link.name] = name
             else:
                 drawn = engine_names and link.kind == "host end"
-                name = f"end of {link.replica} in {link.segment}" if drawn else link.name
+                name = f"{link.replica}@{link.segment}" if drawn else link.name
                 host[link.name] = name
     return host, inside
 

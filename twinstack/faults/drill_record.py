@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -25,7 +26,7 @@ Phase = Literal["starting", "there", "stopping"]
 Outcome = Literal["solved", "shown", "given up", "ended by down"]
 #: Each hint costs more than the one before; who is shown the solution keeps none.
 POINTS, HINT_COSTS = 100, (10, 20, 30)
-_UNDO_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -100,12 +101,19 @@ def attempts(instance: str) -> tuple[Attempt, ...]:
     return records.read(path, _ATTEMPTS, "look at it, then remove it") or ()
 
 
+def kept(instance: str) -> tuple[str, ...]:
+    """Name the file of the attempts, if there is one."""
+    path = LIB / instance / "drills.json"
+    return (f"data {path}",) if path.exists() else ()
+
+
 def forget_attempts(instance: str) -> tuple[str, ...]:
     """Remove the attempts, and name what was removed."""
-    path = LIB / instance / "drills.json"
-    there = path.exists()
-    files.remove(path)
-    return (f"data {path}",) if there else ()
+    names = kept(instance)
+    files.remove(LIB / instance / "drills.json")
+    with suppress(OSError):  # a world keeps its own things there
+        (LIB / instance).rmdir()
+    return names
 
 
 def close(instance: str, underway: Underway, outcome: Outcome) -> Attempt:
@@ -188,7 +196,8 @@ def run(command: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProce
 
     `prefix`: the words that enter the host's namespace. An exit code of 124 is "did not end".
     """
-    bounded = ("setpriv", "--pdeathsig", "KILL", "timeout", "--kill-after=1", f"{_UNDO_TIMEOUT_S}")
+    dying = ("setpriv", "--pdeathsig", "KILL")
+    bounded = (*dying, "timeout", "--kill-after=1", f"{_TIMEOUT_S:g}", *dying)
     return subprocess.run(
         [*prefix, *bounded, "sh", "-c", command],
         capture_output=True,

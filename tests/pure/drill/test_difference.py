@@ -45,13 +45,19 @@ def test_the_mac_address_of_a_link_counts_while_it_is_the_same_link() -> None:
 
 def test_what_the_kernel_alone_can_put_right_is_a_command() -> None:
     def undone(what: str, was: str | None, now: str | None, place: str = "web") -> list[str]:
-        return list(commands(Difference(place, what, was, now), {"eth of flat": "eth1"}))
+        return list(commands(Difference(place, what, was, now), {"eth@flat": "eth1"}))
 
     assert undone("sysctl net.ipv4.ip_forward", "1", "0") == ["sysctl -qw net.ipv4.ip_forward=1"]
-    assert undone("route default via 10.0.0.1 dev eth of flat", "", None) == [
-        "ip route add default via 10.0.0.1 dev eth1"
+    assert undone("route default via 10.0.0.1 dev eth@flat", "", None) == [
+        "ip route replace default via 10.0.0.1 dev eth1"
     ]
-    assert undone("address 10.0.0.9/24 on eth of flat", None, "global") == [
+    assert undone("routing rule 100: from 10.0.0.40 lookup 99", None, "") == [
+        "ip rule del from 10.0.0.40 lookup 99 pref 100"
+    ]
+    assert undone("sysctl net.ipv4.conf.eth@flat.rp_filter", "0", "1") == [
+        "sysctl -qw net.ipv4.conf.eth1.rp_filter=0"
+    ]
+    assert undone("address 10.0.0.9/24 on eth@flat", None, "global") == [
         "ip address del 10.0.0.9/24 dev eth1"
     ]
     assert undone("neighbour 10.0.0.9 on eth0", "02:00", "02:01") == [
@@ -59,7 +65,7 @@ def test_what_the_kernel_alone_can_put_right_is_a_command() -> None:
     ]
     assert undone("qdisc root on eth0", None, "tbf rate 1Mbit") == ["tc qdisc del dev eth0 root"]
     assert undone("qdisc ingress on eth0", None, "ingress") == ["tc qdisc del dev eth0 ingress"]
-    assert undone("link eth of flat mtu", "1500", "900") == ["ip link set eth1 mtu 1500"]
+    assert undone("link eth@flat mtu", "1500", "900") == ["ip link set eth1 mtu 1500"]
     assert undone("link eth0 master", None, "br-app") == ["ip link set eth0 nomaster"]
     assert undone("link ve-web port isolated", "False", "True") == [
         "bridge link set dev ve-web isolated off"
