@@ -155,14 +155,16 @@ def _policy(lines: Sequence[str], chain: str) -> str:
 def _lasting(lines: Sequence[str], chain: str) -> list[str]:
     """List a chain's rules without what changes as an engine starts containers again.
 
-    The port that its resolver draws, and the order in its own chains.
+    The port that its resolver draws, and the order in its own chains and of its masquerading.
     """
     rules = [
         re.sub(r"(127\.0\.0\.11:|--sport )\d+", r"\1…", rule) if "127.0.0.11" in rule else rule
         for rule in _rules(lines, chain)
     ]
-    of_engine = chain.startswith("DOCKER") and chain != "DOCKER-USER"
-    return sorted(rules) if of_engine else rules
+    if chain.startswith("DOCKER") and chain != "DOCKER-USER":
+        return sorted(rules)
+    to_itself = [rule for rule in rules if re.search(r" -s (\S+) -d \1 .*MASQUERADE", rule)]
+    return [*(rule for rule in rules if rule not in to_itself), *sorted(to_itself)]
 
 
 def _rules(lines: Sequence[str], chain: str) -> list[str]:

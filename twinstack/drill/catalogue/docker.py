@@ -23,6 +23,13 @@ def _composed(service: str, script: str) -> tuple[str, str]:
     )
 
 
+def _published(script: str) -> tuple[str, str]:
+    """Write the commands that have nginx-lb published at other ports of the host."""
+    ports = "port=$(echo {url} | cut -d: -f3); other=$((port + 1)); "
+    _, made = _composed("nginx-lb", "")
+    return f'{ports}sed -i "{script}" {{compose_file}}', made
+
+
 def _limited(memory: str, more: str) -> str:
     return (
         f"docker stop {_CONTAINER} && docker update --memory {memory} --memory-swap {more}"
@@ -146,9 +153,7 @@ DRILLS = (
         restart="nginx-lb",
         symptom="The shop's address refuses every connection. All containers are healthy.",
         probes=(PRODUCTS,),
-        put=_composed(
-            "nginx-lb", 's/^    ports: \\["0.0.0.0:8088:80"\\]/    ports: ["0.0.0.0:8089:80"]/'
-        ),
+        put=_published(r"s/0.0.0.0:$port:80/0.0.0.0:$other:80/"),
         hints=(
             "Is the shop there at nginx-lb's own address?",
             "docker port {nginx-lb.unit} says by which port of the host it can be reached.",
@@ -157,16 +162,16 @@ DRILLS = (
                 " with which, and Compose makes it again ({compose_file})."
             ),
         ),
-        repair=_composed("nginx-lb", "s/0.0.0.0:8089:80/0.0.0.0:8088:80/"),
+        repair=_published(r"s/0.0.0.0:$other:80/0.0.0.0:$port:80/"),
         explanation=(
-            "nginx-lb was published at port 8089. What publishes it is a DNAT rule and, for this"
+            "nginx-lb was published at another port. What publishes it is a DNAT rule and, for this"
             " host's own clients, docker-proxy; both are made with the container. A second port"
             " beside the wrong one ends the symptom and leaves a door open that nobody declared."
         ),
-        wrong=_composed("nginx-lb", 's/"0.0.0.0:8089:80"/"0.0.0.0:8088:80", "0.0.0.0:8089:80"/'),
-        refusal="8089",
-        undo=_composed(
-            "nginx-lb", 's/^    ports: \\["0.0.0.0:808.:80".*/    ports: ["0.0.0.0:8088:80"]/'
+        wrong=_published(r"s/\"0.0.0.0:$other:80\"/\"0.0.0.0:$port:80\", \"0.0.0.0:$other:80\"/"),
+        refusal="PortBindings",
+        undo=_published(
+            r"s/\[\(.0.0.0.0:$port:80., \)\?.0.0.0.0:$other:80.\]/[\"0.0.0.0:$port:80\"]/"
         ),
     ),
     Drill(
