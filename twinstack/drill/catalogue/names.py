@@ -98,7 +98,7 @@ DRILLS = (
         undo=(
             (
                 "while grep -q ' /old-hosts /etc/hosts ' /proc/{order-service.pid}/mountinfo; do"
-                " nsenter --target {order-service.pid} --mount umount /etc/hosts; done"
+                " nsenter --target {order-service.pid} --mount --pid umount /etc/hosts; done"
             ),
             "rm -f {order-service.root}/tmp/old-hosts",
         ),

@@ -28,5 +28,5 @@ def reconnected(service: str) -> str:
 
 
 def inside(replica: str, command: str) -> str:
-    """Write the command that runs another in a replica's mount namespace."""
-    return f"nsenter --target {{{replica}.pid}} --mount {command}"
+    """Write the command that runs another where a replica is: of a file, umount needs its /proc."""
+    return f"nsenter --target {{{replica}.pid}} --mount --pid {command}"

@@ -109,7 +109,7 @@ DRILLS = (
         undo=(
             (
                 "while grep -q ' / /run/secrets ' /proc/{order-service.pid}/mountinfo; do"
-                " nsenter --target {order-service.pid} --mount umount /run/secrets; done"
+                " nsenter --target {order-service.pid} --mount --pid umount /run/secrets; done"
             ),
         ),
     ),
