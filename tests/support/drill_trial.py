@@ -55,7 +55,8 @@ def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterat
         if found.symptom_gone:
             yield "its symptom goes by itself"
         if drill.restart and not found.solved:
-            world.restart(drill.restart, timeout_s=TIMEOUT_S, progress=lambda _line: None)
+            with suppress(TwinstackError):  # it may not become healthy: that is the fault
+                world.restart(drill.restart, timeout_s=5.0, progress=lambda _line: None)
             found = check.check(world)
             if found.solved:
                 yield f"a restart of {drill.restart} repairs it"

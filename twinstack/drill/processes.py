@@ -6,17 +6,27 @@ Read from /proc and the cgroups by way of the main process: the same for either 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from twinstack.linux import procfs
 from twinstack.linux.cgroup import ControlGroup
+from twinstack.model.runtimes import NGINX_CONF, POSTGRES_DATA, REDIS_CONF
 
 _STATUS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")
 _MORE = ("Seccomp", "Cpus_allowed_list")
-_FILES = ("etc/hosts", "etc/resolv.conf", "etc/nsswitch.conf", "etc/services", "etc/passwd")
+_FILES = (
+    *("etc/hosts", "etc/resolv.conf", "etc/nsswitch.conf", "etc/services", "etc/passwd"),
+    # In a container these are in its root, which the host can write to.
+    *(path.lstrip("/") for path in (NGINX_CONF, REDIS_CONF, f"{POSTGRES_DATA}/pg_hba.conf")),
+)
 _LARGEST = 1_000_000
+#: A probe of a replica's health takes no longer.
+_PROBES_S = 3.5
 #: Of mounts: what the engine and the kernel name by themselves.
 _VIEWS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "overlay"})
 
@@ -40,10 +50,32 @@ def _values(pid: int, members: Sequence[int]) -> Iterator[tuple[str, str]]:
     limits = ControlGroup.of(pid).limits()
     for key in ("cpus", "memory_bytes", "swap_bytes", "pids"):
         yield f"cgroup {key}", str(getattr(limits, key))
+    for other in _beside(pid, members):
+        yield f"process beside it: {other}", ""
     for mount in procfs.read_mounts(pid):
         yield from _mount(pid, mount)
     for name in _FILES:
         yield from _file(pid, f"/{name}")
+
+
+def _beside(pid: int, members: Sequence[int]) -> Iterator[str]:
+    """Name what runs in a replica's network as its user, and is not of it: a forgotten job.
+
+    Probes of its health do too, for a moment. Raises: OSError when the replica is gone.
+    """
+    network, user = _network_and_user(pid)
+    for other in procfs.pids():
+        with suppress(OSError):
+            if other in members or _network_and_user(other) != (network, user):
+                continue
+            if time.time() - procfs.started_at(other) > _PROBES_S:
+                words = " ".join(procfs.cmdline(other)).split()
+                yield f"{words[0]} … {words[-1]}" if words else str(other)
+
+
+def _network_and_user(pid: int) -> tuple[str, int]:
+    here = procfs.PROC / str(pid)
+    return os.readlink(here / "ns/net"), here.stat().st_uid
 
 
 def _stands(pid: int) -> bool:
@@ -58,6 +90,11 @@ def _mount(pid: int, mount: procfs.MountEntry) -> Iterator[tuple[str, str]]:
     if mount.kind not in _VIEWS and not mount.path.startswith(("/proc", "/sys", "/dev")):
         yield f"mount {mount.path}", f"{mount.kind} {' '.join(mount.options)} {more}".strip()
         yield from _file(pid, mount.path)
+        place = procfs.PROC / str(pid) / "root" / mount.path.lstrip("/")
+        if place.is_dir() and mount.path != "/":
+            about = place.stat()
+            owner = f"{about.st_uid}:{about.st_gid} {about.st_mode & 0o7777:04o}"
+            yield f"directory {mount.path}", owner
 
 
 def _file(pid: int, path: str) -> Iterator[tuple[str, str]]:
@@ -77,6 +114,8 @@ def _digest(path: Path) -> str:
     try:
         about = path.stat()
         text = path.read_bytes() if about.st_size <= _LARGEST else b""
+        if path.name == "hosts":  # an engine writes its lines in another order as networks go
+            text = b"\n".join(sorted({b" ".join(line.split()) for line in text.splitlines()}))
     except OSError as error:
         return error.strerror or str(error)
     content = hashlib.sha256(text).hexdigest()[:12]

@@ -19,8 +19,6 @@ Tables = Mapping[str, Sequence[str]]
 _ADDRESSES = {"-s", "-d", "--to-destination", "--to-source", "--to"}
 _LINKS = {"-i", "-o"}
 _BUILTIN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
-#: An engine appends the rules of a container's published ports each time that it starts.
-_APPENDED = re.compile(r"-A DOCKER .*|-A POSTROUTING -s (\S+) -d \1 .*-j MASQUERADE$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,7 @@ def _chain_changes(
     if former != present:
         line = f"-P {chain} {present}" if chain in _BUILTIN else f"-N {chain}"
         yield RuleChange(table, chain, line, chain in _BUILTIN or not former, judged)
-    one, other = _rules(was, chain), _rules(now, chain)
-    moved = {rule for rule in one if rule in other and _APPENDED.match(rule)}
-    for kept, gone, new in _aligned(
-        [rule for rule in one if rule not in moved], [rule for rule in other if rule not in moved]
-    ):
+    for kept, gone, new in _aligned(_lasting(was, chain), _lasting(now, chain)):
         if not kept:
             for rule in gone:
                 ours = _is_ours(rule, judged, scope, strange)
@@ -156,6 +150,21 @@ def _policy(lines: Sequence[str], chain: str) -> str:
         if line.startswith(f":{chain} "):
             return line.split()[1]
     return "ACCEPT" if chain in _BUILTIN else ""
+
+
+def _lasting(lines: Sequence[str], chain: str) -> list[str]:
+    """List a chain's rules without what changes as an engine starts containers again.
+
+    The port that its resolver draws, and the order in its own chains and of its masquerading.
+    """
+    rules = [
+        re.sub(r"(127\.0\.0\.11:|--sport )\d+", r"\1…", rule) if "127.0.0.11" in rule else rule
+        for rule in _rules(lines, chain)
+    ]
+    if chain.startswith("DOCKER") and chain != "DOCKER-USER":
+        return sorted(rules)
+    to_itself = [rule for rule in rules if re.search(r" -s (\S+) -d \1 .*MASQUERADE", rule)]
+    return [*(rule for rule in rules if rule not in to_itself), *sorted(to_itself)]
 
 
 def _rules(lines: Sequence[str], chain: str) -> list[str]:

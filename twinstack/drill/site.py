@@ -10,11 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from twinstack.compose.client import compose_program
+from twinstack.compose.observe import compose_file
 from twinstack.compose.render import project_name
+from twinstack.drill import host_files
 from twinstack.errors import CannotTell, WrongUse
 from twinstack.linux import procfs
+from twinstack.linux.cgroup import ControlGroup, read_layout
 from twinstack.model import names
+from twinstack.model.topology import Limits
 from twinstack.namespaces import supervisor
 from twinstack.policy.permissions import addresses
 from twinstack.state.paths import InstancePaths
@@ -120,7 +126,13 @@ class Place:
     @property
     def pid(self) -> int:
         """Its main process, as the host numbers it."""
-        return self.world.main_pids()[self.replica]
+        try:
+            return self.world.main_pids()[self.replica]
+        except KeyError:
+            remedy = f'see "invoke {self.world.name}.status"'
+            raise CannotTell(
+                self.replica, "has no process to be named", "it does not run", remedy
+            ) from None
 
     @property
     def pids(self) -> str:
@@ -142,6 +154,93 @@ class Place:
         """Its root directory, as the host reaches it."""
         return f"/proc/{self.pid}/root"
 
+    @property
+    def user(self) -> int:
+        """The number of its user and group."""
+        return self.world.plan.replica(self.replica).user
+
+    @property
+    def secrets(self) -> Path:
+        """The directory of its secrets, on the host."""
+        return self.world.secrets / self.world.plan.replica(self.replica).service
+
+    @property
+    def hosts(self) -> Path:
+        """The file of the host that it sees as /etc/hosts; in the namespace world all see one."""
+        return host_files.hosts(self.world, self.replica)
+
+    @property
+    def config(self) -> Path:
+        """The file of the host that nginx or Redis sees as its configuration."""
+        return host_files.configuration(self.world, self.replica)
+
+    @property
+    def data(self) -> Path:
+        """The directory of the host in which its data is."""
+        return host_files.data(self.world, self.replica)
+
+    @property
+    def launch(self) -> Path:
+        """The script that starts it; in the namespace world only."""
+        return InstancePaths(self.world.plan.instance).run / "launch" / self.replica
+
+    @property
+    def network(self) -> str:
+        """The Docker network of that link."""
+        return self.world.plan.segment(self.segment).docker_network
+
+    def _group(self, controller: str) -> Path:
+        path = self.world.cgroup_paths()[self.replica]
+        return ControlGroup.at(path, read_layout()).directory(controller)
+
+    @property
+    def cgroup(self) -> Path:
+        """Its cgroup's directory, which lists its processes: that of the pids controller."""
+        return self._group("pids")
+
+    @property
+    def cpu_quota(self) -> Path:
+        """The file of its CPU quota, in microseconds of each 100 ms."""
+        return self._limit("cpu", "cpu.cfs_quota_us", "cpu.max")
+
+    @property
+    def memory_limit(self) -> Path:
+        return self._limit("memory", "memory.limit_in_bytes", "memory.max")
+
+    @property
+    def pids_limit(self) -> Path:
+        return self.cgroup / "pids.max"
+
+    def _limit(self, controller: str, *names: str) -> Path:
+        """Give version 1's file, or version 2's."""
+        return self._group(controller) / names[read_layout().version[controller] - 1]
+
+    @property
+    def unlimited(self) -> str:
+        """What lifts a quota of CPU or memory."""
+        return "-1" if read_layout().version["cpu"] == 1 else "max"
+
+    @property
+    def cpu_declared(self) -> int:
+        """Its CPU quota as declared, in microseconds of each 100 ms."""
+        return round(self._limits.cpus * 100_000)
+
+    @property
+    def memory_declared(self) -> int:
+        return self._limits.memory_bytes
+
+    @property
+    def pids_declared(self) -> int:
+        return self._limits.pids
+
+    @property
+    def _limits(self) -> Limits:
+        limits = self.world.plan.replica(self.replica).limits
+        if limits is None:
+            cause, remedy = "the world is up without limits", f'run "invoke {self.world.name}.up"'
+            raise WrongUse(self.replica, "has no limits to name", cause, remedy)
+        return limits
+
 
 @dataclass(frozen=True)
 class Site:
@@ -155,8 +254,43 @@ class Site:
         """Map what may stand in braces to what it means."""
         places = {each.name: Place(self.world, each.name) for each in self.world.plan.here}
         drawn = {"target": places[self.target]} if self.target else {}
-        more = {"instance": self.world.plan.instance, "url": self.url, "runner": self.runner}
-        return {**places, **drawn, **more}
+        return {
+            **places,
+            **drawn,
+            "instance": self.world.plan.instance,
+            "url": self.url,
+            "runner": self.runner,
+            "vault": self.vault,
+            "seccomp": self.seccomp,
+            **self._composed,
+        }
+
+    @property
+    def vault(self) -> Path:
+        """The directory of the host's own copies of all passwords."""
+        return self.world.secrets / ".vault"
+
+    @property
+    def seccomp(self) -> Path:
+        """The filter of system calls that each replica loads; in the namespace world only."""
+        return InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex"
+
+    @property
+    def _composed(self) -> Mapping[str, object]:
+        docker = self.world.name == "docker"
+        return {"compose": self.compose, "compose_file": self.compose_file} if docker else {}
+
+    @property
+    def compose_file(self) -> Path:
+        """The file that `docker.up` renders."""
+        return compose_file(self.world.plan.instance)
+
+    @property
+    def compose(self) -> str:
+        """The words of Compose, on the engine that DOCKER_HOST names. Raises: Missing."""
+        project = f"--project-name {project_name(self.world.plan.instance)}"
+        where = f"--project-directory {self.compose_file.parent} --file {self.compose_file}"
+        return f"{compose_program()} {project} {where}"
 
     @property
     def runner(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from twinstack.drill import kernel_state, processes
+from twinstack.drill import contents, kernel_state, processes
 from twinstack.drill.kernel_state import PlaceState, Scope
 from twinstack.errors import Missing, TwinstackError
 from twinstack.linux.process import run
@@ -85,12 +85,17 @@ def take(world: LocalWorld, before: Snapshot | None = None) -> Snapshot:
     held = dict(_held(world))
     engine = getattr(world, "engine", None)
     inspected = dict(_inspected(world, engine.url)) if engine else {}
+    written = dict(contents.tables_of(world, world.main_pids()))
     places = {
         name: kernel_state.parse(read().stdout, scope) for name, (scope, read) in waiting.items()
     }
     for name in dict.fromkeys((*places, *held, *inspected)):
         seen = places.get(name, PlaceState({}, {}))
-        places[name] = replace(seen, processes=held.get(name, {}), engine=inspected.get(name, {}))
+        places[name] = replace(
+            seen,
+            processes={**held.get(name, {}), **written.get(name, {})},
+            engine=inspected.get(name, {}),
+        )
     return Snapshot(links, places)
 
 

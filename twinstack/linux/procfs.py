@@ -99,6 +99,8 @@ class MountEntry:
     options: tuple[str, ...]
     kind: str  # of the file system
     super_options: tuple[str, ...]
+    device: str = ""  # of the file system: major:minor
+    root: str = ""  # of the mount, within the file system
 
 
 def read_mounts(pid: int | str = "self") -> tuple[MountEntry, ...]:
@@ -114,9 +116,11 @@ def parse_mountinfo(text: str) -> tuple[MountEntry, ...]:
 
 
 def _mount_entry(mount: list[str], system: list[str]) -> MountEntry:
-    path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount[4])  # a blank: \040
+    root, path = (
+        re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text) for text in mount[3:5]
+    )  # a blank: \040
     options, super_options = (tuple(words.split(",")) for words in (mount[5], system[2]))
-    return MountEntry(mount[0], path, options, system[0], super_options)
+    return MountEntry(mount[0], path, options, system[0], super_options, mount[2], root)
 
 
 def read_status(pid: int, proc: Path = PROC) -> dict[str, str]:

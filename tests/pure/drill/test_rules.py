@@ -110,3 +110,24 @@ def test_the_order_of_what_an_engine_appends_as_a_container_starts_says_nothing(
         assert list(changes(before, restarted, scope)) == []
         gone = {"filter": (f":{chain} -", second)}
         assert [each.line for each in changes(before, gone, scope)] == [first]
+
+
+def test_a_port_that_an_engines_resolver_draws_at_each_start_is_no_difference() -> None:
+    def drawn(port: int) -> tuple[str, ...]:
+        return (
+            ":DOCKER_OUTPUT -",
+            f"-A DOCKER_OUTPUT -d 127.0.0.11/32 -p udp -j DNAT --to-destination 127.0.0.11:{port}",
+            f"-A DOCKER_OUTPUT -s 127.0.0.11/32 -p udp --sport {port} -j SNAT --to-source :53",
+        )
+
+    everything = Scope(all_of_it=True)
+    assert list(changes({"nat": drawn(43863)}, {"nat": drawn(51234)}, everything)) == []
+    assert list(changes({"nat": drawn(1)}, {"nat": drawn(1)[:2]}, everything)) != []
+
+
+def test_the_order_in_an_engines_own_chain_is_no_difference() -> None:
+    lines = (":DOCKER -", "-A DOCKER -d 172.30.0.10/32 -j ACCEPT", "-A DOCKER -o dk-app -j DROP")
+    everything = Scope(all_of_it=True)
+    turned = (lines[0], lines[2], lines[1])
+    assert list(changes({"filter": lines}, {"filter": turned}, everything)) == []
+    assert list(changes({"filter": lines}, {"filter": lines[:2]}, everything)) != []

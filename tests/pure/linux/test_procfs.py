@@ -58,6 +58,7 @@ def test_a_mount_is_read_with_its_options_and_its_path_as_it_is():
     line = r"36 35 98:0 /mnt1 /a\040b\134ü rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
     (mount,) = procfs.parse_mountinfo(line)
     assert (mount.number, mount.path, mount.kind) == ("36", "/a b\\ü", "ext3")
+    assert (mount.device, mount.root) == ("98:0", "/mnt1")
     assert (mount.options, mount.super_options) == (("rw", "noatime"), ("rw", "errors=continue"))
     assert "/" in {each.path for each in procfs.read_mounts()}
 

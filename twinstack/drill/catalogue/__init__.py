@@ -1,15 +1,25 @@
-"""The faults to find, by area: a module of each, with `DRILLS`."""
+"""The drills, a module for each area; each has a tuple `DRILLS`."""
 
 from __future__ import annotations
 
 from twinstack.drill.catalogue import (
     addresses,
+    confinement,
     conntrack,
+    docker,
+    edge,
+    limits,
     links,
+    names,
     nat,
+    postgres,
     processes,
+    redis,
+    registry,
     routes,
     rules,
+    secrets,
+    storage,
 )
 from twinstack.drill.drill import Drill
 
@@ -22,4 +32,14 @@ DRILLS: tuple[Drill, ...] = (
     *rules.DRILLS,
     *conntrack.DRILLS,
     *processes.DRILLS,
+    *names.DRILLS,
+    *limits.DRILLS,
+    *confinement.DRILLS,
+    *storage.DRILLS,
+    *secrets.DRILLS,
+    *edge.DRILLS,
+    *registry.DRILLS,
+    *redis.DRILLS,
+    *postgres.DRILLS,
+    *docker.DRILLS,
 )
