@@ -29,7 +29,7 @@ class PartReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LessonState:
     """What of a lesson is there, and of what it does not teach."""
 
     parts: tuple[PartReport, ...]
@@ -62,7 +62,7 @@ def judged(
     steps: Sequence[AnyStep],
     facts: Any,
     missing: Mapping[str, str] = MappingProxyType({}),
-) -> Finding:
+) -> LessonState:
     """Judge a lesson by facts as its ground gives them; `missing`: by part, what no step says."""
     parts = []
     for assignment in assignments:
@@ -74,7 +74,7 @@ def judged(
     taught = {step for assignment in assignments for step in assignment.steps}
     rest = [step for step in steps if step not in taught and step not in dependent]
     waiting = [step.replica for step in dependent if step.difference(facts)]
-    return Finding(tuple(parts), differences(rest, facts), tuple(waiting))
+    return LessonState(tuple(parts), differences(rest, facts), tuple(waiting))
 
 
 def dependents(
