@@ -22,7 +22,7 @@ Tell = Callable[[str], None]
 BY_HAND = [
     lesson.day
     for lesson in LESSONS
-    if lesson.world == "net" and all(part.steps and not part.probes for part in lesson.parts)
+    if lesson.world == "net" and all(part.steps and not part.own for part in lesson.parts)
 ]
 SAMPLE = 3
 _TOLD = 25
