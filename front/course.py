@@ -116,7 +116,7 @@ def course_start(
     """Bring up everything that a lesson does not teach; its parts are yours to build."""
     lesson = _course().start(_number(day), services=services, student=student, progress=say)
     document = BegunLesson(lesson.day, lesson.title, tuple(part.name for part in lesson.parts))
-    todo = "\n".join(f"- {part}" for part in document.parts)
+    todo = "\n".join(f"{number}. {part}" for number, part in enumerate(document.parts, 1))
     text = f'Day {day}: {lesson.title}. Build these, then run "invoke course.check":\n{todo}'
     answer(json, document, text)
 
@@ -132,14 +132,18 @@ def report_text(report: LessonReport) -> str:
     """Write a checked lesson as a table, with what comes next."""
     finding = report.finding
     rows = [
-        (part.part, "ok" if part.done else "no", "; ".join(part.differences))
-        for part in finding.parts
+        (str(number), part.part, "ok" if part.done else "no", "; ".join(part.differences))
+        for number, part in enumerate(finding.parts, 1)
     ]
-    lines = [tables.columns(("part", "done", "differs"), rows, width(), keep=("part", "differs"))]
+    header, kept = ("", "part", "done", "differs"), ("part", "differs")
+    lines = [tables.columns(header, rows, width(), keep=kept)]
     if finding.rest:
         lines += ["", "No part of the lesson, and not as it was:"]
         lines += [f"- {sentence}" for sentence in finding.rest]
-        lines.append(f'"invoke course.catchup {report.day}" builds everything again.')
+        lines.append(
+            f'"invoke course.catchup {report.day}" builds all of it again;'
+            f' "invoke course.start {report.day}" all but the parts.'
+        )
     elif finding.complete:
         lines += ["", f"Day {report.day} is complete."]
         lines += [f'"invoke net.restart {replica}" starts it.' for replica in finding.waiting]
@@ -150,13 +154,8 @@ def report_text(report: LessonReport) -> str:
 def course_answer(_: Context, part: str, text: str, json: bool = False) -> None:
     """Answer a part that asks; exits 1 when it is not so."""
     right = _course().answer(_number(part), text)
-    verdict = "is right" if right else "is not so"
-    answer(
-        json,
-        AnsweredPart(int(part), text, right),
-        f"Part {part}: {text} {verdict}.",
-        NOT_SO if not right else 0,
-    )
+    code, verdict = (0, "is right") if right else (NOT_SO, "is not so")
+    answer(json, AnsweredPart(int(part), text, right), f"Part {part}: {text} {verdict}.", code)
 
 
 @task(help={**_DAY, **_SERVICES})

@@ -11,7 +11,7 @@ import pytest
 from tests.support.course_inside import CourseDriver, course_driver
 from tests.support.course_mutants import mutants
 from tests.support.kernel_state import kernel_state, unlike
-from tests.support.sandbox import Sandbox, differences, snapshot
+from tests.support.sandbox import INVOKE, Sandbox, differences, snapshot
 from twinstack.course.days import LESSONS
 from twinstack.course.lesson import the_lesson
 
@@ -190,6 +190,20 @@ def test_a_strangers_object_with_a_name_of_ours_is_named_and_kept(
         course.type([made.replace("add", "delete").partition(" type")[0]])
     course.host.run("sh", "-c", "umount /run/netns; rmdir /run/netns")  # of `ip netns add`
     assert differences(empty, snapshot(course.host)) == []
+
+
+def test_another_instances_world_that_came_meanwhile_is_left_alone(
+    course: CourseDriver, empty: dict[str, str]
+):
+    host, other = course.host, ("env", "TWINSTACK_INSTANCE=other", INVOKE)
+    course.answer("start", 2)
+    host.invoke("net.down")
+    host.run(*other, "net.up", "--no-services")
+    theirs = kernel_state(host)
+    course.answer("stop")
+    assert unlike(theirs, kernel_state(host)) == []
+    host.run(*other, "net.down")
+    assert differences(empty, snapshot(host)) == []
 
 
 def test_what_has_no_name_of_ours_stays_the_students(course: CourseDriver, empty: dict[str, str]):

@@ -130,32 +130,39 @@ def _detach(ports: Iterable[str]) -> None:
 def reclaim(instance: str, noted: PlanNames) -> None:
     """Remove what was made by hand under the noted names, and our chains with what is in them.
 
-    What carries our mark stays: the world's own `up` and `down` know it. Raises: OSError,
-    StepFailed.
+    What carries our mark stays: the world's own `up` and `down` know it. So does what carries
+    another instance's: it has come since. Raises: OSError, StepFailed.
     """
     _end_processes(instance)
     _remove_chains(instance)
     mark = names.mark(instance)
     namespaces = [name for kind, name in noted.objects if kind == "namespace"]
     for name, carried in marks.of_namespaces(namespaces).items():
-        if carried != mark:
+        if carried != mark and not _is_anothers(carried, instance):
             netns.unpin(name)
     for kind, name in noted.objects:
         link = marks.read_identities().get(name) if kind != "namespace" else None
-        if link is not None and (link.alias != mark or link.kind != kind):
+        if link is None or _is_anothers(link.alias, instance):
+            continue
+        if link.alias != mark or link.kind != kind:
             with Netlink() as netlink:
                 netlink.send([rtnetlink.delete_link(link.index)])
-    held = host_sysctls.held_by(host_sysctls.holder(instance))
     for key, former in noted.sysctls:
-        if key not in held and not _is_dockers(key):
+        if not host_sysctls.is_held(key) and not _is_dockers(key):
             with suppress(FileNotFoundError):
                 (Path("/proc") / procfs.sysctl_path(key)).write_text(former)
 
 
+def _is_anothers(mark: str | None, instance: str) -> bool:
+    return names.instance_of(mark) not in {None, instance}
+
+
 def _end_processes(instance: str) -> None:
     """End the processes of replicas that the supervisor does not run. Raises: StepFailed."""
-    layout, paths = cgroups.read_layout(), InstancePaths(instance)
-    kept = {each.replica for each in supervisor.observe(paths).processes if each.pid}
+    layout, supervised = cgroups.read_layout(), supervisor.observe(InstancePaths(instance))
+    if supervised.pid is not None and not supervised.programs:
+        return  # it does not answer: what it runs is not known
+    kept = {each.replica for each in supervised.processes if each.pid}
     for replica in cgroups.existing(instance, layout):
         if replica not in kept:
             cgroups.end_processes(instance, replica, layout)
