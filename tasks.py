@@ -12,6 +12,7 @@ from front import (
     check,
     clean,
     conntrack,
+    course,
     dashboard,
     docker,
     doctor,
@@ -34,7 +35,7 @@ invocation.spare_encodings()
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.
-NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos, drill)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos, drill, course)
 
 namespace = Collection(
     clean.clean,

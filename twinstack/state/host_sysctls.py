@@ -88,6 +88,11 @@ def held_by(holder: str) -> frozenset[str]:
     return frozenset(key for key, held in _read().items() if holder in held.holders)
 
 
+def is_held(key: str) -> bool:
+    """Tell whether anybody holds a sysctl. Raises: CannotTell."""
+    return key in _read()
+
+
 @contextmanager
 def _table() -> Iterator[dict[str, _Held]]:
     """Read the table with its directory locked: so there is no lock file to leave or remove."""

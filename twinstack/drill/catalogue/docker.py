@@ -68,7 +68,7 @@ DRILLS = (
         refusal="RestartPolicy",
     ),
     Drill(
-        name="unplugged",
+        name="off-the-network",
         area="docker",
         level=2,
         worlds=("docker",),
