@@ -12,6 +12,7 @@ from front import (
     check,
     clean,
     conntrack,
+    course,
     dashboard,
     docker,
     doctor,
@@ -33,7 +34,7 @@ invocation.spare_encodings()
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.
-NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, metrics, bench, check, chaos, course)
 
 namespace = Collection(
     clean.clean,

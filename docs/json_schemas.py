@@ -17,11 +17,12 @@ from pydantic import TypeAdapter
 
 import tasks
 from bench.engine import change, kept, store
-from front import chaos, docker, documents, tried
+from front import chaos, course, docker, documents, tried
 from front.reporting import VERSION
 from twinstack.chaos.run import ChaosReport
 from twinstack.cis.gate import CisReport
 from twinstack.confinement.requirements import Confinement
+from twinstack.course.session import LessonReport
 from twinstack.doctor.report import DoctorReport
 from twinstack.model.schema import topology_schema
 from twinstack.observe.capture.report import CaptureResult
@@ -54,6 +55,13 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "check.scale": (store.KeptResult,),
     "clean": (documents.Removed, documents.Removable),
     "conntrack": (ConnectionSnapshots,),
+    "course.catchup": (course.BegunLesson,),
+    "course.check": (LessonReport,),
+    "course.grade": (LessonReport,),
+    "course.list": (course.ListedLessons,),
+    "course.solution": (course.Solution,),
+    "course.start": (course.BegunLesson,),
+    "course.stop": (documents.Removed,),
     "docker.build": (docker.BuiltImages,),
     "docker.render": (docker.RenderedFiles,),
     "docker.status": (documents.Services,),

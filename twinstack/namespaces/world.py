@@ -117,13 +117,20 @@ class NamespaceWorld(NamespaceLogs):
         secrets = Change(launch.StaleSecrets(), reason)
         return replace(preview, changes=(secrets, *preview.changes))
 
-    def _pending(self, software: ProvidedSoftware | None) -> PendingChanges:
+    def planned(self) -> tuple[NetStep, ...]:
+        """List the plan's steps; those of processes only where their software is built."""
+        return self._steps(None if self.bare else self._built())
+
+    def _steps(self, software: ProvidedSoftware | None) -> tuple[NetStep, ...]:
         steps = network_steps(self.plan)
+        if software is None:
+            return steps
+        return (*steps, *launch.steps(self.plan, software, cgroups.read_layout()))
+
+    def _pending(self, software: ProvidedSoftware | None) -> PendingChanges:
+        steps = self._steps(software)
         unbuilt: tuple[str, ...] = ()
-        if software is not None:
-            layout = cgroups.read_layout()
-            steps = (*steps, *launch.steps(self.plan, software, layout))
-        elif not self.bare:
+        if software is None and not self.bare:
             unbuilt = ("root trees, packages and secrets are to be built first",)
         facts = observe.observe(self.plan, steps)
         undeclared: tuple[Removal, ...] = ()

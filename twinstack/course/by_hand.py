@@ -1,0 +1,106 @@
+"""The same object made by hand: without our marks, in plain commands; pure.
+
+`plain` makes a step's commands what a student would type, `seen` reads the kernel so that what
+`plain` leaves out is not missed: marks, link groups, and settings that are there for speed or for
+other programs' sake. The two belong together: a word that one drops, the other must not ask for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from twinstack.linux.iptables import Hook, Tables
+from twinstack.linux.links import LinkFacts
+from twinstack.model import names
+from twinstack.model.plan import Plan
+from twinstack.namespaces.facts import NamespaceFacts, NetFacts
+from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
+
+#: What a command loses: marks and groups; queues and snooping, which are there for speed; what
+#: the kernel supplies by itself.
+_LEFT_OUT = re.compile(
+    r" -m comment --comment (?:\"(?:[^\"\\]|\\.)*\"|\S+)"
+    r"| group \d+| alias \S+| numtxqueues \d+ numrxqueues \d+| mtu 1500\b"
+    r"| stp_state 0 mcast_snooping 0| proto static\b| -m tcp(?= )| -m udp(?= )| -t filter"
+)
+#: What is left of a command that did nothing else, and what is there for strangers' sake.
+_NOTHING_LEFT = re.compile(r"ip(?: -n \S+)? link set dev \S+(?: addrgenmode none)?")
+_COMMENT = re.compile(r" -m comment --comment (?:\"(?:[^\"\\]|\\.)*\"|\S+)")
+
+
+def plain(commands: Iterable[str], only: Collection[str] = ()) -> tuple[str, ...]:
+    """Write commands as a student would type them; `only` those that contain one of the words."""
+    return tuple(
+        typed
+        for command in commands
+        if not only or any(word in command for word in only)
+        if not _NOTHING_LEFT.fullmatch(typed := _LEFT_OUT.sub("", command))
+    )
+
+
+def seen(facts: NetFacts, plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
+    """Give the facts with what the plan names, whoever made it, as if it carried our mark."""
+    group = names.link_group(plan.instance)
+    links = {name for kind, name in created(steps) if kind != "namespace"}
+    sysctls = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
+    hooks = [step.hook for step in steps if isinstance(step, Rules)]
+    return replace(
+        facts,
+        links={
+            name: replace(_unconfigured(link), alias=plan.mark, group=group)
+            if name in links
+            else link
+            for name, link in facts.links.items()
+        },
+        namespaces={
+            name: _namespace(namespace, plan.mark) for name, namespace in facts.namespaces.items()
+        },
+        owned=replace(
+            facts.owned,
+            held=facts.owned.held | sysctls,
+            rules=_rules(facts.owned.rules, hooks),
+        ),
+    )
+
+
+def _unconfigured(link: LinkFacts) -> LinkFacts:
+    return replace(link, autoconfigures_ipv6=False)
+
+
+def _namespace(namespace: NamespaceFacts, mark: str) -> NamespaceFacts:
+    links = {name: _unconfigured(link) for name, link in namespace.links.items()}
+    return replace(namespace, mark=mark, links=links)
+
+
+def _rules(present: Tables, hooks: Sequence[Hook]) -> Mapping[str, tuple[str, ...]]:
+    """Give each rule that is a declared one but for its comment as the declared one."""
+    tables = dict(present)
+    for table in {hook.table for hook in hooks}:
+        declared: defaultdict[str, list[str]] = defaultdict(list)
+        for line in _declared(hook for hook in hooks if hook.table == table):
+            declared[_COMMENT.sub("", line)].append(line)
+        lines = []
+        for line in present.get(table, ()):
+            same = declared.get(_COMMENT.sub("", line), [])
+            lines.append(line if line in same or not same else same[0])
+        tables[table] = tuple(lines)
+    return tables
+
+
+def _declared(hooks: Iterable[Hook]) -> Iterator[str]:
+    for hook in hooks:
+        yield from hook.lines
+        if hook.jump:
+            yield hook.jump
+
+
+def kind_mismatch(step: NetStep, facts: NetFacts) -> str | None:
+    """Say that a link has the step's name, but is of another kind."""
+    for kind, name in created([step]):
+        link = facts.links.get(name)
+        if kind != "namespace" and link is not None and link.kind != kind:
+            return f"is a {link.kind or 'device'}, not a {kind}"
+    return None

@@ -1,0 +1,90 @@
+"""What of a lesson is there, part by part, and what differs from the plan; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from twinstack.course import by_hand
+from twinstack.course.lesson import Assignment
+from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.process_steps import ReplicaProcess
+from twinstack.namespaces.steps import Namespace, NetStep
+
+#: How a difference begins that continues the object's name into a sentence.
+_CONTINUES = re.compile(r"(is|are|has|misses|lacks|would|was|does|belongs|runs) ")
+#: Kinds whose objects are known by their names alone.
+_KNOWN_BY_NAME = ("veth ", "bridge ", "tunnel ")
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What of a part is there."""
+
+    part: str
+    done: bool
+    differences: tuple[str, ...] = ()  # a sentence each
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What of a lesson is there, and of what it does not teach."""
+
+    parts: tuple[PartReport, ...]
+    rest: tuple[str, ...] = ()  # what the lesson does not teach, and is no more as planned
+    waiting: tuple[str, ...] = ()  # replicas that do not run without the student's parts
+
+    @property
+    def complete(self) -> bool:
+        return all(part.done for part in self.parts) and not self.rest
+
+
+def sentence(name: str, reason: str) -> str:
+    """Say how a step's object differs: "ve-order is up but not on br-app"."""
+    for kind in _KNOWN_BY_NAME:
+        name = name.removeprefix(kind)
+    return f"{name} {reason}" if _CONTINUES.match(reason) else f"{name}: {reason}"
+
+
+def differences(steps: Iterable[NetStep], facts: NetFacts) -> tuple[str, ...]:
+    """Say how each step that is not done differs from facts as `by_hand.seen` gives them."""
+    return tuple(
+        sentence(step.name, reason)
+        for step in steps
+        if (reason := by_hand.kind_mismatch(step, facts) or step.difference(facts))
+    )
+
+
+def judged(
+    assignments: Sequence[Assignment],
+    steps: Sequence[NetStep],
+    facts: NetFacts,
+    failed: Iterable[str] = (),
+) -> Finding:
+    """Judge a lesson by facts as `by_hand.seen` gives them; `failed`: parts with a failed probe."""
+    failed = frozenset(failed)
+    parts = []
+    for assignment in assignments:
+        found = differences(assignment.steps, facts)
+        if assignment.part.name in failed:
+            found = (*found, assignment.part.missing)
+        parts.append(PartReport(assignment.part.name, not found, found))
+    dependent = dependents(assignments, steps)
+    taught = {step for assignment in assignments for step in assignment.steps}
+    rest = [step for step in steps if step not in taught and step not in dependent]
+    waiting = [step.replica for step in dependent if step.difference(facts)]
+    return Finding(tuple(parts), differences(rest, facts), tuple(waiting))
+
+
+def dependents(
+    assignments: Sequence[Assignment], steps: Sequence[NetStep]
+) -> tuple[ReplicaProcess, ...]:
+    """List the processes that cannot run before the student has made their namespaces."""
+    chosen = [step for assignment in assignments for step in assignment.steps]
+    made = {step.namespace for step in chosen if isinstance(step, Namespace)}
+    return tuple(
+        step
+        for step in steps
+        if isinstance(step, ReplicaProcess) and step.namespace in made and step not in chosen
+    )
