@@ -225,6 +225,7 @@ class NamedNamespace(OwnStep):
         ),
     )
     UNDO = ("ip netns delete {0.namespace}",)
+    CLAIMS = ("/run/netns/{0.namespace}",)
 
     def difference(self, printed: Printed) -> str | None:
         named, own = (printed[look].strip() for look in self.looks)

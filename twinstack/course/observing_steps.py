@@ -17,6 +17,24 @@ _DIRECTIONS = ("ingress", "egress")
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchedOn(OwnStep):
+    """Turn a switch of the host's on. Source: nf_conntrack-sysctl (Linux)."""
+
+    key: str
+    NAME = "sysctl {0.key}"
+    COMMANDS = ("sysctl -w {0.key}=1",)
+    LOOKS = ("sysctl -n {0.key}",)
+
+    @property
+    def sysctls(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    def difference(self, printed: Printed) -> str | None:
+        value = printed[self.looks[0]].strip()
+        return None if value == "1" else f"is {value or 'absent'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror(OwnStep):
     """Copy every frame of a link, in both directions, to another link.
 

@@ -6,11 +6,12 @@ and is pure. `look_at`, `make` and `remove` run the commands, as the student wou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from subprocess import CompletedProcess
 from typing import ClassVar
 
-from twinstack.errors import StepFailed
+from twinstack.errors import NotOurs, StepFailed, raise_all
 from twinstack.linux import process
 from twinstack.reconcile import Described
 
@@ -26,6 +27,7 @@ class OwnStep(Described):
     __slots__ = ()
     LOOKS: ClassVar[tuple[str, ...]]
     UNDO: ClassVar[tuple[str, ...]] = ()
+    CLAIMS: ClassVar[tuple[str, ...]] = ()
 
     @property
     def looks(self) -> tuple[str, ...]:
@@ -36,6 +38,16 @@ class OwnStep(Described):
     def undo(self) -> tuple[str, ...]:
         """The commands that take it away; they fail where nothing of it is there."""
         return tuple(command.format(self) for command in self.UNDO)
+
+    @property
+    def sysctls(self) -> tuple[str, ...]:
+        """The host's sysctls that it sets, which get their former values back."""
+        return ()
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The paths that must be free before a lesson, since `undo` takes away what is there."""
+        return tuple(path.format(self) for path in self.CLAIMS)
 
     def difference(self, printed: Printed) -> str | None:
         """Say how it differs from what its looks printed; None when it does not."""
@@ -48,6 +60,15 @@ def look_at(steps: Iterable[OwnStep]) -> Printed:
     waiting = {look: _begin(look) for look in looks}
     done = {look: wait() for look, wait in waiting.items()}
     return {look: of.stdout if of.returncode == 0 else "" for look, of in done.items()}
+
+
+def refuse_strangers(steps: Iterable[OwnStep]) -> None:
+    """Refuse to begin where a step's name is taken. Raises: NotOurs, SeveralFailed."""
+    taken = [path for step in steps for path in step.claims if os.path.lexists(path)]
+    raise_all(
+        "course.start",
+        [NotOurs(path, "is not ours", "the lesson needs its name", "rename it") for path in taken],
+    )
 
 
 def make(step: OwnStep) -> None:
