@@ -55,6 +55,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "check.scale": (store.KeptResult,),
     "clean": (documents.Removed, documents.Removable),
     "conntrack": (ConnectionSnapshots,),
+    "course.answer": (course.AnsweredPart,),
     "course.catchup": (course.BegunLesson,),
     "course.check": (LessonReport,),
     "course.grade": (LessonReport,),

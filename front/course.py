@@ -48,6 +48,15 @@ class BegunLesson:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredPart:
+    """An answer, and whether it is right now."""
+
+    part: int
+    text: str
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SolvedPart:
     """A part with the commands that make it."""
 
@@ -63,17 +72,16 @@ class Solution:
 
 
 def _number(day: str) -> int:
-    """Read a day. Raises: WrongUse."""
+    """Read a number. Raises: WrongUse."""
     if not day.isdecimal():
-        raise WrongUse(f"day {day}", "cannot be", "it is a number", "see course.list")
+        raise WrongUse(day, "is no number", "", "see course.list")
     return int(day)
 
 
 def _course() -> Course:
     from twinstack.course.session import Course
 
-    here = stack.from_environment()
-    return Course(here.instance, here.net)
+    return Course(stack.from_environment())
 
 
 @task()
@@ -136,6 +144,19 @@ def report_text(report: LessonReport) -> str:
         lines += ["", f"Day {report.day} is complete."]
         lines += [f'"invoke net.restart {replica}" starts it.' for replica in finding.waiting]
     return "\n".join(lines)
+
+
+@task(help={"part": "the part's number, from 1", "text": "your answer"})
+def course_answer(_: Context, part: str, text: str, json: bool = False) -> None:
+    """Answer a part that asks; exits 1 when it is not so."""
+    right = _course().answer(_number(part), text)
+    verdict = "is right" if right else "is not so"
+    answer(
+        json,
+        AnsweredPart(int(part), text, right),
+        f"Part {part}: {text} {verdict}.",
+        NOT_SO if not right else 0,
+    )
 
 
 @task(help={**_DAY, **_SERVICES})

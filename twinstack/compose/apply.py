@@ -80,9 +80,15 @@ class DockerApply:
         total = len(steps.steps(self.plan, DockerFacts()))
         return Preview(total, self._changes(connect(self.engine)))
 
-    def _changes(self, client: docker.DockerClient | None) -> tuple[Change[DockerStep], ...]:
+    def look(
+        self, client: docker.DockerClient | None
+    ) -> tuple[tuple[DockerStep, ...], DockerFacts]:
+        """Give the steps, and the facts that they are compared with."""
         facts = observe_facts(client, self.plan, self.repository, self._recipe, self.engine)
-        return diff(steps.steps(self.plan, facts), facts)
+        return steps.steps(self.plan, facts), facts
+
+    def _changes(self, client: docker.DockerClient | None) -> tuple[Change[DockerStep], ...]:
+        return diff(*self.look(client))
 
     def _prepare(self, *, check: bool) -> tuple[Change[DockerStep], ...]:
         """Do the steps after which more is known, and give the changes that are left.

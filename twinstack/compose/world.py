@@ -24,7 +24,7 @@ from twinstack.compose.container_log import ContainerLog
 from twinstack.compose.engine import at_socket, connect, connect_or_fail, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_record import read_record
-from twinstack.compose.facts import ContainerFacts
+from twinstack.compose.facts import ContainerFacts, DockerFacts
 from twinstack.compose.failures import translated
 from twinstack.compose.render import (
     INSTANCE_LABEL,
@@ -34,6 +34,7 @@ from twinstack.compose.render import (
     secrets_directory,
     versions_directory,
 )
+from twinstack.compose.steps import DockerStep
 from twinstack.errors import CannotTell, Missing, NotOurs
 from twinstack.faults import record
 from twinstack.linux import procfs
@@ -116,6 +117,12 @@ class DockerWorld:
             return preview
         faults = teardown.OwnedObject("faults", ", ".join(left))
         return replace(preview, changes=(Change(faults, UNDECLARED), *preview.changes))
+
+    @translated("docker.plan", reading=True)
+    def look(self) -> tuple[tuple[DockerStep, ...], DockerFacts]:
+        """Give the plan's steps, and the facts that they are compared with. Raises: Missing."""
+        with closing(connect_or_fail(self.engine)) as client:
+            return self._apply(lambda _line: None).look(client)
 
     @translated("docker.restart")
     def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:

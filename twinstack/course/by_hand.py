@@ -11,13 +11,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from twinstack.linux.iptables import Hook, Tables
 from twinstack.linux.links import LinkFacts
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts, NetFacts
+from twinstack.namespaces.process_steps import InstanceFile
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
+from twinstack.reconcile import Action
 
 #: What a command loses: marks and groups; queues and snooping, which are there for speed; what
 #: the kernel supplies by itself.
@@ -39,6 +42,19 @@ def plain(commands: Iterable[str], only: Collection[str] = ()) -> tuple[str, ...
         if not only or any(word in command for word in only)
         if not _NOTHING_LEFT.fullmatch(typed := _LEFT_OUT.sub("", command))
     )
+
+
+def solution(
+    steps: Iterable[Action], only: Collection[str] = (), enter: str = ""
+) -> tuple[str, ...]:
+    """List the commands that make steps' objects; `enter` comes before each, on another host."""
+    typed: list[str] = []
+    for step in steps:
+        commands = plain(step.commands, only)
+        if isinstance(step, InstanceFile):
+            commands = tuple(f"{command} <<'END'\n{step.content}END" for command in commands)
+        typed += (f"{enter} {command}" if enter else command for command in commands)
+    return tuple(typed)
 
 
 def seen(facts: NetFacts, plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
@@ -97,7 +113,7 @@ def _declared(hooks: Iterable[Hook]) -> Iterator[str]:
             yield hook.jump
 
 
-def kind_mismatch(step: NetStep, facts: NetFacts) -> str | None:
+def kind_mismatch(step: Any, facts: Any) -> str | None:
     """Say that a link has the step's name, but is of another kind."""
     for kind, name in created([step]):
         link = facts.links.get(name)

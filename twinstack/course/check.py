@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from twinstack.course import by_hand
-from twinstack.course.lesson import Assignment
-from twinstack.namespaces.facts import NetFacts
+from twinstack.course.lesson import AnyStep, Assignment
 from twinstack.namespaces.process_steps import ReplicaProcess
-from twinstack.namespaces.steps import Namespace, NetStep
+from twinstack.namespaces.steps import Namespace
 
 #: How a difference begins that continues the object's name into a sentence.
 _CONTINUES = re.compile(r"(is|are|has|misses|lacks|would|was|does|belongs|runs) ")
@@ -47,8 +48,8 @@ def sentence(name: str, reason: str) -> str:
     return f"{name} {reason}" if _CONTINUES.match(reason) else f"{name}: {reason}"
 
 
-def differences(steps: Iterable[NetStep], facts: NetFacts) -> tuple[str, ...]:
-    """Say how each step that is not done differs from facts as `by_hand.seen` gives them."""
+def differences(steps: Iterable[AnyStep], facts: Any) -> tuple[str, ...]:
+    """Say how each step that is not done differs from facts as the lesson's ground gives them."""
     return tuple(
         sentence(step.name, reason)
         for step in steps
@@ -58,17 +59,16 @@ def differences(steps: Iterable[NetStep], facts: NetFacts) -> tuple[str, ...]:
 
 def judged(
     assignments: Sequence[Assignment],
-    steps: Sequence[NetStep],
-    facts: NetFacts,
-    failed: Iterable[str] = (),
+    steps: Sequence[AnyStep],
+    facts: Any,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> Finding:
-    """Judge a lesson by facts as `by_hand.seen` gives them; `failed`: parts with a failed probe."""
-    failed = frozenset(failed)
+    """Judge a lesson by facts as its ground gives them; `missing`: by part, what no step says."""
     parts = []
     for assignment in assignments:
         found = differences(assignment.steps, facts)
-        if assignment.part.name in failed:
-            found = (*found, assignment.part.missing)
+        if said := missing.get(assignment.part.name):
+            found = (*found, said)
         parts.append(PartReport(assignment.part.name, not found, found))
     dependent = dependents(assignments, steps)
     taught = {step for assignment in assignments for step in assignment.steps}
@@ -78,7 +78,7 @@ def judged(
 
 
 def dependents(
-    assignments: Sequence[Assignment], steps: Sequence[NetStep]
+    assignments: Sequence[Assignment], steps: Sequence[AnyStep]
 ) -> tuple[ReplicaProcess, ...]:
     """List the processes that cannot run before the student has made their namespaces."""
     chosen = [step for assignment in assignments for step in assignment.steps]

@@ -1,113 +1,277 @@
-"""Take a lesson's parts away, and remove what was made by hand under the plan's names.
+"""The worlds that a lesson can be in: what it asks of one, and how each of the three does it.
 
-What is under these names while a lesson runs is the lesson's: they were free, or ours, when it was
-started. Everything else is a stranger's and stays.
+Two are namespace worlds, on this host and on one of the overlay's. The Docker world is only read:
+what a lesson takes away there, it takes away by its own commands.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from twinstack.course.check import dependents
-from twinstack.course.lesson import Assignment
-from twinstack.linux import iptables, netns, process, procfs, rtnetlink
-from twinstack.linux.netlink import Netlink
-from twinstack.model import names
-from twinstack.model.names import link_group
-from twinstack.namespaces import marks, observe, rules, teardown
-from twinstack.namespaces.removals import removals
-from twinstack.namespaces.steps import NetStep, Rules, Sysctl, VethPair, created
-from twinstack.namespaces.world import NamespaceWorld
-from twinstack.state import host_sysctls
+from pydantic import TypeAdapter
 
+from twinstack.course import kernel
+from twinstack.course.kernel import PlanNames
+from twinstack.course.lesson import AnyStep, Assignment, Lesson, WorldOfLesson
+from twinstack.model import bounds
+from twinstack.model.plan import Plan
+from twinstack.namespaces import world as namespaces
+from twinstack.reconcile import Progress
+from twinstack.state.journal import Journal, read_journal
+from twinstack.state.paths import InstancePaths
 
-@dataclass(frozen=True, slots=True)
-class PlanNames:
-    """What a plan makes on the host by name, with the sysctls as they were before it."""
+if TYPE_CHECKING:  # a lesson loads only the world that it is in
+    from twinstack.compose.world import DockerWorld
+    from twinstack.namespaces.world import NamespaceWorld
+    from twinstack.overlay.world import Overlay
 
-    objects: tuple[tuple[str, str], ...] = ()  # kind and name
-    sysctls: tuple[tuple[str, str], ...] = ()  # key and former value
-
-
-def names_of(steps: Sequence[NetStep], facts_sysctls: Mapping[str, str]) -> PlanNames:
-    """List the names of a plan; `facts_sysctls` are the host's own values."""
-    held = (step.key for step in steps if isinstance(step, Sysctl) and step.held)
-    former = tuple((key, facts_sysctls[key]) for key in held if key in facts_sysctls)
-    return PlanNames(tuple(created(steps)), former)
+_JOURNAL = TypeAdapter(Journal)
+_Result = TypeVar("_Result")
 
 
-def take_away(world: NamespaceWorld, assignments: Sequence[Assignment]) -> None:
-    """Remove a lesson's parts from a world that is up. Raises: StepFailed, SeveralFailed."""
-    plan, steps = world.plan, world.planned()
-    for process_step in dependents(assignments, steps):
-        world.stop(process_step.replica)
-    gone = {step for each in assignments if each.whole for step in each.steps}
-    facts = observe.observe(plan, steps)
-    todo = removals(
-        facts.owned,
-        [step for step in steps if step not in gone],
-        group=link_group(plan.instance),
-    )
-    teardown.remove_undeclared(plan.instance, todo, facts.owned.rules)
-    partly = [step for each in assignments if not each.whole for step in each.steps]
-    _empty([step for step in partly if isinstance(step, Rules)])
-    _detach(step.host_end for step in partly if isinstance(step, VethPair))
+class Ground(Protocol):
+    """A world as a lesson uses it. Without its plan `former`, `reclaim` and `restore` work."""
+
+    @property
+    def plan(self) -> Plan:
+        """What is up while the lesson lasts. Raises: TopologyError."""
+
+    @property
+    def enter(self) -> str:
+        """The words that run a command on the lesson's host; "": it is this one."""
+
+    def former(self) -> str:
+        """Write down how the world is up now; "" for not at all."""
+
+    def free_names(self) -> PlanNames:
+        """Give the plan's names. Raises: NotOurs for one that a stranger has."""
+
+    def up(self, progress: Progress) -> None:
+        """Bring all of the plan about."""
+
+    def look(self) -> tuple[Sequence[AnyStep], Any]:
+        """Give the plan's steps, and the facts to compare them with, whoever made what is there."""
+
+    def take_away(self, assignments: Sequence[Assignment]) -> None:
+        """Remove a lesson's parts."""
+
+    def reclaim(self, noted: PlanNames) -> None:
+        """Remove what was made by hand under the noted names."""
+
+    def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
+        """Let the world be as `former` wrote it down; name what was removed."""
 
 
-def _empty(steps: Sequence[Rules]) -> None:
-    """Empty chains that stay. Same as: iptables -F CHAIN."""
-    for table in dict.fromkeys(step.hook.table for step in steps):
-        chains = [f":{step.hook.chain} - [0:0]" for step in steps if step.hook.table == table]
-        process.run(iptables.RESTORE, stdin="\n".join([f"*{table}", *chains, "COMMIT", ""]))
+class Worlds(Protocol):
+    """What gives an instance's worlds: `twinstack.stack.Stack`."""
+
+    @property
+    def instance(self) -> str:
+        """Its name."""
+
+    @property
+    def net(self) -> Callable[..., NamespaceWorld]:
+        """Gives the namespace world."""
+
+    @property
+    def docker(self) -> Callable[..., DockerWorld]:
+        """Gives the Docker world."""
+
+    @property
+    def overlay(self) -> Callable[..., Overlay]:
+        """Gives the stack on several hosts."""
+
+    def docker_shape(self) -> str | None:
+        """Give the shape of the Docker world that is up, or None."""
 
 
-def _detach(ports: Iterable[str]) -> None:
-    """Take ports off their bridge, where it is still there. Same as: ip link set nomaster."""
-    for port in ports:
-        process.run(["ip", "link", "set", "dev", port, "nomaster"])
+@dataclass(frozen=True)
+class _Base:
+    worlds: Worlds
+    lesson: Lesson
+    services: bool
+
+    @property
+    def instance(self) -> str:
+        return self.worlds.instance
+
+    @property
+    def bare(self) -> bool:
+        return not (self.services and self.lesson.services)
+
+    @property
+    def enter(self) -> str:
+        return ""
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"limited": True, "bare": self.bare, "policy": self.lesson.policy}
 
 
-def reclaim(instance: str, noted: PlanNames) -> None:
-    """Remove what was made by hand under the noted names, and our chains with what is in them.
+@dataclass(frozen=True)
+class NetGround(_Base):
+    """The namespace world of this host."""
 
-    What carries our mark stays: the world's own `up` and `down` know it. Raises: OSError,
-    StepFailed.
-    """
-    _remove_chains(instance)
-    mark = names.mark(instance)
-    namespaces = [name for kind, name in noted.objects if kind == "namespace"]
-    for name, carried in marks.of_namespaces(namespaces).items():
-        if carried != mark:
-            netns.unpin(name)
-    for kind, name in noted.objects:
-        link = marks.read_identities().get(name) if kind != "namespace" else None
-        if link is not None and (link.alias != mark or link.kind != kind):
-            with Netlink() as netlink:
-                netlink.send([rtnetlink.delete_link(link.index)])
-    held = host_sysctls.held_by(host_sysctls.holder(instance))
-    for key, former in noted.sysctls:
-        if key not in held and not _is_dockers(key):
-            with suppress(FileNotFoundError):
-                (Path("/proc") / procfs.sysctl_path(key)).write_text(former)
+    @cached_property
+    def _world(self) -> NamespaceWorld:
+        return self.worlds.net(self.lesson.shape, **self._options)
+
+    @property
+    def plan(self) -> Plan:
+        return self._world.plan
+
+    def former(self) -> str:
+        journal = read_journal(InstancePaths(self.instance))
+        return "" if journal.shape is None else _JOURNAL.dump_json(journal).decode()
+
+    def free_names(self) -> PlanNames:
+        return kernel.free_names(self._world)
+
+    def up(self, progress: Progress) -> None:
+        self._world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+
+    def look(self) -> tuple[Sequence[AnyStep], Any]:
+        return kernel.look(self._world)
+
+    def take_away(self, assignments: Sequence[Assignment]) -> None:
+        kernel.take_away(self._world, assignments)
+
+    def reclaim(self, noted: PlanNames) -> None:
+        kernel.reclaim(self.instance, noted)
+
+    def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
+        if not former:
+            return namespaces.down(self.instance, progress=progress)
+        before = _JOURNAL.validate_json(former)
+        self.worlds.net(
+            before.shape,
+            limited=before.limited,
+            bare=before.bare,
+            policy=before.policy,
+            scale=before.scale,
+            releases=before.releases,
+        ).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        return ()
 
 
-def _is_dockers(key: str) -> bool:
-    """Tell whether an engine that has come meanwhile needs a sysctl as it is."""
-    return key == "net.ipv4.ip_forward" and "docker0" in dict(socket.if_nameindex()).values()
+@dataclass(frozen=True)
+class OverlayGround(_Base):
+    """The namespace world of one of the overlay's hosts."""
+
+    @cached_property
+    def _overlay(self) -> Overlay:
+        return self.worlds.overlay(None, self.lesson.shape, lost=frozenset(), **self._options)
+
+    @cached_property
+    def _world(self) -> NamespaceWorld:
+        return self._overlay.on_host(self._overlay.spread.host(self.lesson.host))
+
+    @property
+    def plan(self) -> Plan:
+        return self._world.plan
+
+    @property
+    def enter(self) -> str:
+        from twinstack.overlay import hosts
+
+        return " ".join(hosts.pins_of(self.instance, self.lesson.host).enter)
+
+    def _there(self, work: Callable[[], _Result]) -> _Result:
+        from twinstack.overlay import hosts
+
+        return hosts.on(self.instance, self.lesson.host, work)
+
+    def former(self) -> str:
+        from twinstack.overlay import record
+
+        options = record.read(self.instance)
+        return "" if options is None else TypeAdapter(type(options)).dump_json(options).decode()
+
+    def free_names(self) -> PlanNames:
+        from twinstack.overlay import hosts
+
+        kernel.free_names(self._overlay.underlay)
+        if self.lesson.host not in hosts.present(self.instance):
+            return PlanNames()  # nobody's: it does not exist yet
+        return self._there(partial(kernel.free_names, self._world))
+
+    def up(self, progress: Progress) -> None:
+        self._overlay.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+
+    def look(self) -> tuple[Sequence[AnyStep], Any]:
+        return self._there(partial(kernel.look, self._world))
+
+    def take_away(self, assignments: Sequence[Assignment]) -> None:
+        self._there(partial(kernel.take_away, self._world, assignments))
+
+    def reclaim(self, noted: PlanNames) -> None:
+        from twinstack.overlay import hosts
+        from twinstack.overlay.host_plans import host_instance
+
+        if self.lesson.host in hosts.present(self.instance):
+            own = host_instance(self.instance, self.lesson.host)
+            self._there(partial(kernel.reclaim, own, noted))
+
+    def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
+        from twinstack.overlay.record import OverlayOptions
+        from twinstack.overlay.teardown import down
+
+        if not former:
+            return down(self.instance, progress=progress)
+        before = TypeAdapter(OverlayOptions).validate_json(former)
+        self.worlds.overlay(
+            before.hosts,
+            before.shape,
+            lost=frozenset(before.lost),
+            limited=before.limited,
+            bare=before.bare,
+            policy=before.policy,
+        ).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        return ()
 
 
-def _remove_chains(instance: str) -> None:
-    """Remove every chain of the instance's, whoever wrote what is in it, and every jump to it."""
-    ours = rules.ownership(instance)
-    present = {}
-    for table, lines in observe.begin_rules()().items():
-        chains = set(ours.chains(lines))
-        present[table] = tuple(
-            line for line in lines if not (line[:3] == "-A " and line.split()[1] in chains)
-        )
-    if text := iptables.removal_text(ours, present):
-        process.run(iptables.RESTORE, stdin=text)
+@dataclass(frozen=True)
+class DockerGround(_Base):
+    """The Docker world: its containers and networks as the engine has them."""
+
+    @cached_property
+    def _world(self) -> DockerWorld:
+        return self.worlds.docker(self.lesson.shape, policy=self.lesson.policy)
+
+    @property
+    def plan(self) -> Plan:
+        return self._world.plan
+
+    def former(self) -> str:
+        return self.worlds.docker_shape() or ""
+
+    def free_names(self) -> PlanNames:
+        return PlanNames()  # `up` refuses what is a stranger's; nothing is removed by name
+
+    def up(self, progress: Progress) -> None:
+        self._world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+
+    def look(self) -> tuple[Sequence[AnyStep], Any]:
+        return self._world.look()
+
+    def take_away(self, assignments: Sequence[Assignment]) -> None:
+        """Do nothing: the parts' own commands do."""
+
+    def reclaim(self, noted: PlanNames) -> None:
+        """Do nothing: the parts' own commands do."""
+
+    def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
+        if not former:
+            return self._world.down(progress=progress)
+        self.worlds.docker(former).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        return ()
+
+
+GROUNDS: dict[WorldOfLesson, Callable[[Worlds, Lesson, bool], Ground]] = {
+    "net": NetGround,
+    "docker": DockerGround,
+    "overlay": OverlayGround,
+}

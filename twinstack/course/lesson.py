@@ -18,12 +18,21 @@ solution each step's `commands`, its catch-up the world's own `up`. `course.star
 objects away. With `only`, the student does only the commands that contain one of these words: the
 object stays, and only what these commands do to it is taken away.
 
-What no step describes (an observation, an answer) is a part with `probes`: commands of a shell,
-each of which exits 0 once the part is done. It says itself what is `missing`, its `solution`, and
-the `undo` of it. In these commands `{order-service.address}` and the like are the plan's own.
+What no step describes is a part of another kind:
+
+- `probes`: commands of a shell, each of which exits 0 once the part is done. It says itself what is
+  `missing` meanwhile, its `solution`, and the `undo` of it.
+- `question` and `answer`: the answer is a command that prints the truth, a line for each way to put
+  it, when it is asked; the student finds out by himself and runs `invoke course.answer N TEXT`,
+  where N is the part's number, from 1.
+
+In these commands `{order-service.address}` (any field of the plan's replicas), `{instance}` and
+`{enter}` are replaced; `{enter}` is what runs a command on the lesson's host: nothing, or for the
+world "overlay" the words that enter `host`. A brace is written twice.
 
 `course.start` must leave the rest whole: a bridge that goes takes its ports' membership along, so
-its ports are a part too (see day 2). A test finds what was forgotten.
+its ports are a part too (see day 2). A test finds what was forgotten. In the world "docker" nothing
+is taken away but by `undo`, since a container is the engine's, and not made of commands.
 """
 
 from __future__ import annotations
@@ -39,6 +48,7 @@ from twinstack.model.plan import Plan
 from twinstack.reconcile import Step
 
 AnyStep = Step[Any]
+WorldOfLesson = Literal["net", "docker", "overlay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,8 @@ class Part:
     missing: str = ""  # what is said while a probe fails
     solution: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()  # may be run twice
+    question: str = ""  # of a part that is answered
+    answer: str = ""  # the command that prints the truth, a line for each way to put it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,8 @@ class Lesson:
     day: int
     title: str
     parts: tuple[Part, ...]
-    world: Literal["net", "docker", "overlay"] = "net"
+    world: WorldOfLesson = "net"
+    host: str = ""  # of an overlay: the one on which the parts are
     shape: str = "flat"
     policy: bool = False  # the flows are enforced
     services: bool = True  # False: the network alone, without processes
@@ -106,6 +119,12 @@ def _is_meant(pattern: str, name: str, instance: str) -> bool:
     kind, _, rest = pattern.partition(" ")
     table, _, suffix = rest.partition(" ")
     return kind == "rules" and name == f"rules {table} {names.chain(instance, suffix)}"
+
+
+def written(plan: Plan, command: str, enter: str = "") -> str:
+    """Put the plan's own names and addresses into a command of a part."""
+    replicas = {replica.name: replica for replica in plan.replicas}
+    return command.format_map({**replicas, "instance": plan.instance, "enter": enter})
 
 
 def the_lesson(lessons: Iterable[Lesson], day: int) -> Lesson:

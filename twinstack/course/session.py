@@ -1,42 +1,33 @@
 """The lesson that is under way: begun, checked, caught up with, and put back.
 
 It is recorded under /run/twinstack/INSTANCE before anything is changed: the day, the names that
-were free or ours, and how the namespace world was up before. So `stop` restores that from any
-moment on, after a crash too, and whatever the student did.
+were free or ours, and how the world was up before. So `stop` restores that from any moment on,
+after a crash too, and whatever the student did.
 """
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from twinstack.course import by_hand, ground
+from twinstack.course import by_hand, shell
 from twinstack.course.check import Finding, judged
 from twinstack.course.days import LESSONS
-from twinstack.course.ground import PlanNames
-from twinstack.course.lesson import Assignment, Lesson, assigned, the_lesson
+from twinstack.course.ground import GROUNDS, Ground, Worlds
+from twinstack.course.kernel import PlanNames
+from twinstack.course.lesson import Assignment, Lesson, assigned, the_lesson, written
 from twinstack.errors import Missing, TwinstackError, WrongUse
 from twinstack.linux import files
-from twinstack.model import bounds
-from twinstack.model.plan import Plan
-from twinstack.namespaces import observe, preflight
-from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.steps import network_steps
-from twinstack.namespaces.world import NamespaceWorld
 from twinstack.reconcile import Progress
 from twinstack.state import records
-from twinstack.state.journal import Journal, read_journal
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
-
-_PROBE_S = 30
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -46,12 +37,13 @@ class Session:
 
     day: int
     noted: PlanNames
-    former: Journal  # how the world was up before the first lesson; empty: it was not
+    former: str  # how its world was up before the first lesson in it; "": it was not
     services: bool = True
     student: str = ""
     started: float = 0.0  # seconds since 1970
     checks: int = 0
-    done_after: dict[str, float] = field(default_factory=dict)  # part → seconds since the start
+    done_after: Mapping[str, float] = field(default_factory=dict)  # part → seconds since then
+    answers: Mapping[str, str] = field(default_factory=dict)  # part → what the student answered
     caught_up: bool = False  # we did it
 
 
@@ -60,7 +52,7 @@ _JSON = TypeAdapter(Session)
 
 @dataclass(frozen=True, slots=True)
 class LessonReport:
-    """A lesson under way, as checked now."""
+    """A lesson under way, as it is now."""
 
     day: int
     title: str
@@ -68,21 +60,20 @@ class LessonReport:
     finding: Finding
     checks: int
     minutes: float  # since it was begun
-    done_after: dict[str, float]  # part → minutes since then, when it was first found done
+    done_after: Mapping[str, float]  # part → minutes since then, when it was first found done
     caught_up: bool
 
 
 @dataclass(frozen=True)
 class Course:
-    """The lessons on one instance. `net` gives its namespace world, as `Stack.net`."""
+    """The lessons on one instance."""
 
-    instance: str
-    net: Callable[..., NamespaceWorld]
+    worlds: Worlds
     lessons: Sequence[Lesson] = LESSONS
 
     @property
     def _paths(self) -> InstancePaths:
-        return InstancePaths(self.instance)
+        return InstancePaths(self.worlds.instance)
 
     @property
     def _file(self) -> Path:
@@ -99,9 +90,24 @@ class Course:
             raise Missing(task, "cannot be done", "no lesson is under way", remedy)
         return session
 
-    def _world(self, lesson: Lesson, services: bool) -> NamespaceWorld:
-        bare = not (services and lesson.services)
-        return self.net(lesson.shape, limited=True, bare=bare, policy=lesson.policy)
+    def _write(self, session: Session) -> None:
+        records.write(self._file, _JSON, session)
+
+    def _lesson(self, session: Session) -> Lesson:
+        return the_lesson(self.lessons, session.day)
+
+    def _ground(self, lesson: Lesson, services: bool) -> Ground:
+        return GROUNDS[lesson.world](self.worlds, lesson, services)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other tasks of the course from running; without a lesson nothing stays of it."""
+        with locked(self._paths, "course"):
+            try:
+                yield
+            finally:
+                if not self._file.exists():
+                    remove_run(self._paths, "course")
 
     def start(
         self, day: int, *, services: bool = True, student: str = "", progress: Progress
@@ -109,7 +115,7 @@ class Course:
         """Bring up all that a lesson does not teach; another one must be complete.
 
         The day that is under way begins again. Raises: WrongUse; NotOurs for a name that a stranger
-        has, before anything is changed; as `NamespaceWorld.up`.
+        has, before anything is changed; as the world's `up`.
         """
         require_root("course.start")
         lesson = the_lesson(self.lessons, day)
@@ -120,12 +126,13 @@ class Course:
                 cause = f"{self._lesson(before).name} is under way and not complete"
                 remedy = f'{way_on}, "invoke course.stop" ends it'
                 raise WrongUse(lesson.name, "is not begun", cause, remedy)
-            session, world = self._begin(lesson, before, services, student)
-            world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+            session, ground = self._begin(lesson, before, services, student, progress)
+            ground.up(progress)
             progress("taking away what the lesson teaches")
-            parts = assigned(lesson, world.plan, world.planned())
-            ground.take_away(world, parts)
-            _run_all(world.plan, (command for each in parts for command in each.part.undo))
+            steps, _ = ground.look()
+            parts = assigned(lesson, ground.plan, steps)
+            ground.take_away(parts)
+            self._run(ground, (command for part in lesson.parts for command in part.undo))
             self._write(replace(session, started=round(time.time(), 3)))
         return lesson
 
@@ -140,63 +147,64 @@ class Course:
             before = self.session()
             services = before.services if before else services
             student = before.student if before else ""
-            session, world = self._begin(lesson, before, services, student)
-            world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
-            parts = assigned(lesson, world.plan, world.planned())
-            solutions = (each.part.solution for each in parts if each.part.probes)
-            _run_all(world.plan, (command for solution in solutions for command in solution))
-            self._write(replace(session, caught_up=True))
+            session, ground = self._begin(lesson, before, services, student, progress)
+            ground.up(progress)
+            self._run(ground, (command for part in lesson.parts for command in part.solution))
+            steps, _ = ground.look()
+            parts = assigned(lesson, ground.plan, steps)
+            answers = {
+                each.part.name: answer
+                for each in parts
+                if each.part.answer and (answer := shell.first_line(self._written(ground, each)))
+            }
+            self._write(replace(session, answers=answers, caught_up=True))
         return lesson
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other tasks of the course from running; without a lesson nothing stays of it."""
-        with locked(self._paths, "course"):
-            try:
-                yield
-            finally:
-                if not self._file.exists():
-                    remove_run(self._paths, "course")
-
     def _begin(
-        self, lesson: Lesson, before: Session | None, services: bool, student: str
-    ) -> tuple[Session, NamespaceWorld]:
+        self,
+        lesson: Lesson,
+        before: Session | None,
+        services: bool,
+        student: str,
+        progress: Progress,
+    ) -> tuple[Session, Ground]:
         """Remove what an earlier lesson left by hand, and record the next one."""
-        world = self._world(lesson, services)
-        network, planned = network_steps(world.plan), world.planned()
-        if world.bare or len(planned) > len(network):  # else the processes' steps are not known
-            assigned(lesson, world.plan, planned)
-        noted, former = PlanNames(), read_journal(self._paths)
+        ground = self._ground(lesson, services)
+        _ = ground.plan  # a mistake in the topology comes before any change
         if before:
-            noted, former = before.noted, before.former
             self._undo(before)
-        facts = observe.observe(world.plan, network)
-        preflight.check(world.plan, network, facts)
-        fresh = ground.names_of(network, facts.sysctls)
-        noted = PlanNames(
-            tuple(dict.fromkeys((*noted.objects, *fresh.objects))),
-            tuple({**dict(fresh.sysctls), **dict(noted.sysctls)}.items()),
-        )
-        same = before is not None and before.day == lesson.day
+            if self._lesson(before).world != lesson.world:
+                self._ground(self._lesson(before), before.services).restore(before.former, progress)
+                files.remove(self._file)
+                before = None
+        names = ground.free_names()
         session = Session(
             lesson.day,
-            noted,
-            former,
+            before.noted.with_those(names) if before else names,
+            before.former if before else ground.former(),
             services,
             student,
-            started=before.started if before and same else round(time.time(), 3),
-            checks=before.checks if before and same else 0,
+            started=round(time.time(), 3),
         )
+        if before and before.day == lesson.day:
+            session = replace(session, started=before.started, checks=before.checks)
         self._write(session)
-        return session, world
+        return session, ground
 
     def _undo(self, session: Session) -> None:
         """Remove what was made by hand in a lesson."""
-        ground.reclaim(self.instance, session.noted)
+        lesson = self._lesson(session)
+        ground = self._ground(lesson, session.services)
+        ground.reclaim(session.noted)
         with suppress(TwinstackError):  # the topology may be gone, and with it the plan's names
-            plan = self._world(self._lesson(session), services=False).plan
-            parts = self._lesson(session).parts
-            _run_all(plan, (command for part in parts for command in part.undo))
+            self._run(ground, (command for part in lesson.parts for command in part.undo))
+
+    def _run(self, ground: Ground, commands: Iterable[str]) -> None:
+        for command in commands:
+            shell.succeeds(written(ground.plan, command, ground.enter))
+
+    def _written(self, ground: Ground, assignment: Assignment) -> str:
+        return written(ground.plan, assignment.part.answer, ground.enter)
 
     def check(self) -> LessonReport:
         """Compare the lesson under way with its plan, and count that it was asked.
@@ -204,6 +212,7 @@ class Course:
         Raises: Missing when none is; StepFailed when the kernel cannot be read.
         """
         require_root("course.check")
+        self._under_way("course.check")
         with self._alone():
             session = self._under_way("course.check")
             finding = self._finding(session)
@@ -222,10 +231,9 @@ class Course:
         return self._report(session, self._finding(session))
 
     def _report(self, session: Session, finding: Finding) -> LessonReport:
-        lesson = self._lesson(session)
         return LessonReport(
             session.day,
-            lesson.title,
+            self._lesson(session).title,
             session.student,
             finding,
             session.checks,
@@ -236,39 +244,70 @@ class Course:
 
     def _finding(self, session: Session) -> Finding:
         lesson = self._lesson(session)
-        world = self._world(lesson, session.services)
-        steps = world.planned()
-        facts = observe.observe(world.plan, steps)
-        parts = assigned(lesson, world.plan, steps)
-        failed = [
-            each.part.name
-            for each in parts
-            if not all(_succeeds(world.plan, probe) for probe in each.part.probes)
-        ]
-        return judged(parts, steps, by_hand.seen(facts, world.plan, steps), failed)
+        ground = self._ground(lesson, session.services)
+        steps, facts = ground.look()
+        parts = assigned(lesson, ground.plan, steps)
+        missing: dict[str, str] = {}
+        for each in parts:
+            part = each.part
+            probes = (written(ground.plan, probe, ground.enter) for probe in part.probes)
+            if not all(shell.succeeds(probe) for probe in probes):
+                missing[part.name] = part.missing
+            if part.answer:
+                given = session.answers.get(part.name, "")
+                if not given:
+                    missing[part.name] = part.question
+                elif not shell.is_printed(given, self._written(ground, each)):
+                    missing[part.name] = f"{part.question} It is not {given}"
+        return judged(parts, steps, facts, missing)
+
+    def answer(self, number: int, text: str) -> bool:
+        """Note the answer to a lesson's part, numbered from 1; give whether it is right now.
+
+        Raises: WrongUse for a part that asks nothing; Missing.
+        """
+        require_root("course.answer")
+        self._under_way("course.answer")
+        with self._alone():
+            session = self._under_way("course.answer")
+            lesson = self._lesson(session)
+            asking = {place: part for place, part in enumerate(lesson.parts, 1) if part.answer}
+            if number not in asking:
+                known = ", ".join(map(str, asking)) or "none"
+                cause = f"the parts of {lesson.name} that do: {known}"
+                raise WrongUse(f"part {number}", "asks nothing", cause)
+            part = asking[number]
+            answers = {**session.answers, part.name: text.strip()}
+            self._write(replace(session, answers=answers))
+            ground = self._ground(lesson, session.services)
+            return shell.is_printed(text, written(ground.plan, part.answer, ground.enter))
 
     def _finished(self, session: Session) -> bool:
         return session.caught_up or self._finding(session).complete
-
-    def _lesson(self, session: Session) -> Lesson:
-        return the_lesson(self.lessons, session.day)
 
     def solution(self, day: int | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """List each part of a lesson, of the one under way unless said, with its commands.
 
         Raises: WrongUse; Missing.
         """
-        lesson = (
-            self._lesson(self._under_way("course.solution"))
-            if day is None
-            else the_lesson(self.lessons, day)
-        )
-        world = self._world(lesson, services=False)
-        steps = world.planned()
+        session = self.session()
+        if day is None:
+            session = self._under_way("course.solution")
+        lesson = the_lesson(self.lessons, day or (session.day if session else 0))
+        ground = self._ground(lesson, session.services if session else True)
+        steps, _ = ground.look()
         return tuple(
-            (each.part.name, solution_of(each, world.plan))
-            for each in assigned(lesson, world.plan, steps)
+            (each.part.name, self._solution_of(ground, number, each))
+            for number, each in enumerate(assigned(lesson, ground.plan, steps), 1)
         )
+
+    def _solution_of(self, ground: Ground, number: int, assignment: Assignment) -> tuple[str, ...]:
+        part = assignment.part
+        typed = by_hand.solution(assignment.steps, part.only, ground.enter)
+        own = tuple(written(ground.plan, command, ground.enter) for command in part.solution)
+        if part.answer:
+            own = (*own, f'invoke course.answer {number} "$({self._written(ground, assignment)})"')
+        return (*typed, *own)
 
     def stop(self, *, progress: Progress) -> tuple[str, ...]:
         """End the lesson: what it made goes, and the world is as it was before the first.
@@ -277,53 +316,11 @@ class Course:
         world's `down` and `up`.
         """
         require_root("course.stop")
+        self._under_way("course.stop")
         with self._alone():
             session = self._under_way("course.stop")
             self._undo(session)
-            former = session.former
-            removed: tuple[str, ...] = ()
-            if former.shape is None:
-                removed = namespaces.down(self.instance, progress=progress)
-            else:
-                self.net(
-                    former.shape,
-                    limited=former.limited,
-                    bare=former.bare,
-                    policy=former.policy,
-                    scale=former.scale,
-                    releases=former.releases,
-                ).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+            ground = self._ground(self._lesson(session), session.services)
+            removed = ground.restore(session.former, progress)
             files.remove(self._file)
         return removed
-
-    def _write(self, session: Session) -> None:
-        records.write(self._file, _JSON, session)
-
-
-def solution_of(assignment: Assignment, plan: Plan) -> tuple[str, ...]:
-    """List the commands that make a part, as a student would type them; pure."""
-    commands = [command for step in assignment.steps for command in step.commands]
-    typed = by_hand.plain(commands, assignment.part.only)
-    return (*typed, *(written(plan, command) for command in assignment.part.solution))
-
-
-def written(plan: Plan, command: str) -> str:
-    """Put the plan's own names and addresses into a command; {{ and }} stand for braces; pure."""
-    replicas = {replica.name: replica for replica in plan.replicas}
-    return command.format_map({**replicas, "instance": plan.instance})
-
-
-def _succeeds(plan: Plan, command: str) -> bool:
-    words = ["bash", "-c", written(plan, command)]
-    try:
-        done = subprocess.run(
-            words, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
-
-
-def _run_all(plan: Plan, commands: Iterable[str]) -> None:
-    for command in commands:
-        _succeeds(plan, command)

@@ -58,7 +58,8 @@ def create_pair(
     near = facts.links.get(step.host_end)
     namespace = facts.namespaces.get(step.namespace)
     far = namespace.links.get(step.link) if namespace else None
-    if near is not None and far is None:  # its other end went with an older namespace
+    apart = near is not None and far is not None and near.peer not in {None, far.index}
+    if near is not None and (far is None or apart):  # its end went with an older namespace
         outside.send([rtnetlink.delete_link(near.index)])
         near = None
     if near is None:

@@ -107,7 +107,7 @@ def link_difference(
     if not link.up:
         return "is down"
     if link.mtu != mtu:
-        return f"has mtu {link.mtu}"
+        return f"has mtu {link.mtu}, not {mtu}"
     if mark is not None and link.group != group:
         return f"is in link group {link.group}, not {group}"
     return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

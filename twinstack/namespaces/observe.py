@@ -85,7 +85,7 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
             for step in steps
             if isinstance(step, Cgroup) and (limits := cgroups.read(step)) is not None
         },
-        processes={process.replica: _located(process, paths) for process in supervised.processes},
+        processes={process.replica: located(process, paths) for process in supervised.processes},
         owned=owned,
     )
 
@@ -189,7 +189,7 @@ def _files(steps: Sequence[NetStep]) -> Iterator[tuple[str, str]]:
                 yield step.path, file_facts(digest(path.read_bytes()), mode)
 
 
-def _located(process: ProgramFacts, paths: InstancePaths) -> ProgramFacts:
+def located(process: ProgramFacts, paths: InstancePaths) -> ProgramFacts:
     """Add what /proc shows of a supervised process: its namespace, and its launch script."""
     if process.pid is None:
         return process

@@ -114,7 +114,7 @@ class Bridge(Described):
         if link and link.filtered != self.filtered:
             return "its frames pass no iptables" if self.filtered else "its frames pass iptables"
         if link and self.mac and link.mac != self.mac:
-            return f"has MAC {link.mac}"
+            return f"has MAC {link.mac}, not {self.mac}"
         return None if link and link.addresses == {self.address} else f"{self.address} is not on it"
 
 
@@ -221,13 +221,16 @@ class VethPair(Described):
         if reason := link_difference(outside, self.mtu, self.mark, self.group):
             return reason
         if outside and outside.master != self.bridge:
-            return f"is a port of {outside.master or 'no bridge'}"
+            other = f"on {outside.master}, " if outside.master else ""
+            return f"is up but {other}not on {self.bridge}"
         if outside and outside.hairpin != self.hairpin:
             return f"its hairpin mode is {'off' if self.hairpin else 'on'}"
         namespace = facts.namespaces.get(self.namespace)
         inside = namespace.links.get(self.link) if namespace else None
         if reason := link_difference(inside, self.mtu):
             return f"{self.link} inside {reason}"
+        if outside and inside and outside.peer not in {None, inside.index}:
+            return f"{self.link} inside is not its other end"
         if inside and self.mac and inside.mac != self.mac:
             return f"{self.link} inside has MAC {inside.mac}"
         if inside and inside.addresses != {self.address}:
