@@ -10,11 +10,13 @@ from typing import Any
 
 from twinstack.course import by_hand
 from twinstack.course.lesson import AnyStep, Assignment
+from twinstack.course.own_step import OwnStep, Printed
 from twinstack.namespaces.process_steps import ReplicaProcess
 from twinstack.namespaces.steps import Namespace
 
 #: How a difference begins that continues the object's name into a sentence.
 _CONTINUES = re.compile(r"(is|are|has|misses|lacks|would|was|does|belongs|runs) ")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 #: Kinds whose objects are known by their names alone.
 _KNOWN_BY_NAME = ("veth ", "bridge ", "tunnel ")
 
@@ -48,12 +50,21 @@ def sentence(name: str, reason: str) -> str:
     return f"{name} {reason}" if _CONTINUES.match(reason) else f"{name}: {reason}"
 
 
-def differences(steps: Iterable[AnyStep], facts: Any) -> tuple[str, ...]:
-    """Say how each step that is not done differs from facts as the lesson's ground gives them."""
+def differences(
+    steps: Iterable[AnyStep], facts: Any, printed: Printed = _NOTHING
+) -> tuple[str, ...]:
+    """Say how each step that is not done differs from facts as the lesson's ground gives them.
+
+    `printed`: by the looks of the lesson's own steps.
+    """
+
+    def difference(step: AnyStep) -> str | None:
+        if isinstance(step, OwnStep):
+            return step.difference(printed)
+        return by_hand.kind_mismatch(step, facts) or step.difference(facts)
+
     return tuple(
-        sentence(step.name, reason)
-        for step in steps
-        if (reason := by_hand.kind_mismatch(step, facts) or step.difference(facts))
+        sentence(step.name, reason) for step in steps if (reason := difference(step)) is not None
     )
 
 
@@ -61,17 +72,21 @@ def judged(
     assignments: Sequence[Assignment],
     steps: Sequence[AnyStep],
     facts: Any,
-    missing: Mapping[str, str] = MappingProxyType({}),
+    missing: Mapping[str, str] = _NOTHING,
+    printed: Printed = _NOTHING,
 ) -> Finding:
-    """Judge a lesson by facts as its ground gives them; `missing`: by part, what no step says."""
+    """Judge a lesson by facts as its ground gives them; `missing`: by part, what no step says.
+
+    `printed`: as `differences`.
+    """
     parts = []
     for assignment in assignments:
-        found = differences(assignment.steps, facts)
+        found = differences(assignment.steps, facts, printed)
         if said := missing.get(assignment.part.name):
             found = (*found, said)
         parts.append(PartReport(assignment.part.name, not found, found))
     dependent = dependents(assignments, steps)
-    taught = {step for assignment in assignments for step in assignment.steps}
+    taught = {step for each in assignments for step in (*each.steps, *each.instead_of)}
     rest = [step for step in steps if step not in taught and step not in dependent]
     waiting = [step.replica for step in dependent if step.difference(facts)]
     return Finding(tuple(parts), differences(rest, facts), tuple(waiting))

@@ -18,30 +18,30 @@ solution each step's `commands`, its catch-up the world's own `up`. `course.star
 objects away. With `only`, the student does only the commands that contain one of these words: the
 object stays, and only what these commands do to it is taken away.
 
-What no step describes is a part of another kind:
+What no plan has is a part of another kind:
 
-- `probes`: commands of a shell, each of which exits 0 once the part is done. It says itself what is
-  `missing` meanwhile, its `solution`, and the `undo` of it.
+- `own` gives steps of the lesson's own (`own_step`): their commands make them, their looks show
+  them. Beside `steps` they stand for those: a container made by hand for that of Compose.
 - `question` and `answer`: the answer is a command that prints the truth, a line for each way to put
   it, when it is asked; the student finds out by himself and runs `invoke course.answer N TEXT`,
-  where N is the part's number, from 1.
-
-In these commands `{order-service.address}` (any field of the plan's replicas), `{instance}` and
-`{enter}` are replaced; `{enter}` is what runs a command on the lesson's host: nothing, or for the
-world "overlay" the words that enter `host`. A brace is written twice.
+  where N is the part's number, from 1. In that command `{order-service.address}` (any field of the
+  plan's replicas), `{instance}` and `{enter}` are replaced; `{enter}` is what runs a command on the
+  lesson's host: nothing, or for the world "overlay" the words that enter `host`. A brace is written
+  twice.
 
 `course.start` must leave the rest whole: a bridge that goes takes its ports' membership along, so
 its ports are a part too (see day 2). A test finds what was forgotten. In the world "docker" nothing
-is taken away but by `undo`, since a container is the engine's, and not made of commands.
+is taken away but by an own step's `undo`, since a container is the engine's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from twinstack.course.own_step import OwnStep
 from twinstack.errors import WrongUse
 from twinstack.model import names
 from twinstack.model.plan import Plan
@@ -58,10 +58,7 @@ class Part:
     name: str
     steps: tuple[str, ...] = ()  # names of the plan's steps
     only: tuple[str, ...] = ()  # words of the commands that are the student's; (): all of them
-    probes: tuple[str, ...] = ()  # of a part without steps: each exits 0 once it is done
-    missing: str = ""  # what is said while a probe fails
-    solution: tuple[str, ...] = ()
-    undo: tuple[str, ...] = ()  # may be run twice
+    own: Callable[[Plan], Iterable[OwnStep]] | None = None
     question: str = ""  # of a part that is answered
     answer: str = ""  # the command that prints the truth, a line for each way to put it
 
@@ -87,10 +84,11 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A part with the steps of a plan that it chooses."""
+    """A part with its steps: those of a plan that it chooses, or its own."""
 
     part: Part
     steps: tuple[AnyStep, ...]
+    instead_of: tuple[AnyStep, ...] = ()  # steps of the plan
 
     @property
     def whole(self) -> bool:
@@ -109,8 +107,16 @@ def assigned(lesson: Lesson, plan: Plan, steps: Sequence[AnyStep]) -> tuple[Assi
                 cause = f"the topology has no {pattern}"
                 raise WrongUse(lesson.name, "cannot be taught", cause, "use the one that came here")
             chosen += (step for step in found if step not in chosen)
-        assignments.append(Assignment(part, tuple(chosen)))
+        if part.own:
+            assignments.append(Assignment(part, tuple(part.own(plan)), tuple(chosen)))
+        else:
+            assignments.append(Assignment(part, tuple(chosen)))
     return tuple(assignments)
+
+
+def own_steps(lesson: Lesson, plan: Plan) -> tuple[OwnStep, ...]:
+    """List a lesson's own steps."""
+    return tuple(step for part in lesson.parts if part.own for step in part.own(plan))
 
 
 def _is_meant(pattern: str, name: str, instance: str) -> bool:

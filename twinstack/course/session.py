@@ -7,6 +7,7 @@ after a crash too, and whatever the student did.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,9 +21,11 @@ from twinstack.course.check import Finding, judged
 from twinstack.course.days import LESSONS
 from twinstack.course.ground import GROUNDS, Ground, Worlds
 from twinstack.course.kernel import PlanNames
-from twinstack.course.lesson import Assignment, Lesson, assigned, the_lesson, written
-from twinstack.errors import Missing, TwinstackError, WrongUse
+from twinstack.course.lesson import Assignment, Lesson, assigned, own_steps, the_lesson, written
+from twinstack.course.own_step import OwnStep
+from twinstack.errors import Missing, NotOurs, TwinstackError, WrongUse, raise_all
 from twinstack.linux import files
+from twinstack.namespaces import observe
 from twinstack.reconcile import Progress
 from twinstack.state import records
 from twinstack.state.lock import locked, remove_run
@@ -132,7 +135,8 @@ class Course:
             steps, _ = ground.look()
             parts = assigned(lesson, ground.plan, steps)
             ground.take_away(parts)
-            self._run(ground, (command for part in lesson.parts for command in part.undo))
+            for step in own_steps(lesson, ground.plan):
+                shell.remove(step)
             self._write(replace(session, started=round(time.time(), 3)))
         return lesson
 
@@ -149,15 +153,17 @@ class Course:
             student = before.student if before else ""
             session, ground = self._begin(lesson, before, services, student, progress)
             ground.up(progress)
-            self._run(ground, (command for part in lesson.parts for command in part.solution))
+            for own in own_steps(lesson, ground.plan):
+                if own.difference(shell.look_at([own])):
+                    shell.make(own)
             steps, _ = ground.look()
             parts = assigned(lesson, ground.plan, steps)
-            answers = {
-                each.part.name: answer
+            found = {
+                each.part.name: answers[0]
                 for each in parts
-                if each.part.answer and (answer := shell.first_line(self._written(ground, each)))
+                if each.part.answer and (answers := shell.answers(self._written(ground, each)))
             }
-            self._write(replace(session, answers=answers, caught_up=True))
+            self._write(replace(session, answers=found, caught_up=True))
         return lesson
 
     def _begin(
@@ -170,14 +176,17 @@ class Course:
     ) -> tuple[Session, Ground]:
         """Remove what an earlier lesson left by hand, and record the next one."""
         ground = self._ground(lesson, services)
-        _ = ground.plan  # a mistake in the topology comes before any change
+        own = own_steps(lesson, ground.plan)  # a mistake in the topology comes before any change
         if before:
             self._undo(before)
             if self._lesson(before).world != lesson.world:
                 self._ground(self._lesson(before), before.services).restore(before.former, progress)
                 files.remove(self._file)
                 before = None
-        names = ground.free_names()
+        if before is None or before.day != lesson.day:
+            _refuse_strangers(own)
+        former = observe.read_sysctls(key for step in own for key in step.sysctls)
+        names = ground.free_names().with_those(PlanNames(sysctls=tuple(former.items())))
         session = Session(
             lesson.day,
             before.noted.with_those(names) if before else names,
@@ -197,11 +206,8 @@ class Course:
         ground = self._ground(lesson, session.services)
         ground.reclaim(session.noted)
         with suppress(TwinstackError):  # the topology may be gone, and with it the plan's names
-            self._run(ground, (command for part in lesson.parts for command in part.undo))
-
-    def _run(self, ground: Ground, commands: Iterable[str]) -> None:
-        for command in commands:
-            shell.succeeds(written(ground.plan, command, ground.enter))
+            for step in own_steps(lesson, ground.plan):
+                shell.remove(step)
 
     def _written(self, ground: Ground, assignment: Assignment) -> str:
         return written(ground.plan, assignment.part.answer, ground.enter)
@@ -250,16 +256,14 @@ class Course:
         missing: dict[str, str] = {}
         for each in parts:
             part = each.part
-            probes = (written(ground.plan, probe, ground.enter) for probe in part.probes)
-            if not all(shell.succeeds(probe) for probe in probes):
-                missing[part.name] = part.missing
             if part.answer:
                 given = session.answers.get(part.name, "")
                 if not given:
                     missing[part.name] = part.question
-                elif not shell.is_printed(given, self._written(ground, each)):
+                elif not shell.is_right(given, self._written(ground, each)):
                     missing[part.name] = f"{part.question} It is not {given}"
-        return judged(parts, steps, facts, missing)
+        printed = shell.look_at(own_steps(lesson, ground.plan))
+        return judged(parts, steps, facts, missing, printed)
 
     def answer(self, number: int, text: str) -> bool:
         """Note the answer to a lesson's part, numbered from 1; give whether it is right now.
@@ -280,7 +284,7 @@ class Course:
             answers = {**session.answers, part.name: text.strip()}
             self._write(replace(session, answers=answers))
             ground = self._ground(lesson, session.services)
-            return shell.is_printed(text, written(ground.plan, part.answer, ground.enter))
+            return shell.is_right(text, written(ground.plan, part.answer, ground.enter))
 
     def _finished(self, session: Session) -> bool:
         return session.caught_up or self._finding(session).complete
@@ -304,10 +308,12 @@ class Course:
     def _solution_of(self, ground: Ground, number: int, assignment: Assignment) -> tuple[str, ...]:
         part = assignment.part
         typed = by_hand.solution(assignment.steps, part.only, ground.enter)
-        own = tuple(written(ground.plan, command, ground.enter) for command in part.solution)
         if part.answer:
-            own = (*own, f'invoke course.answer {number} "$({self._written(ground, assignment)})"')
-        return (*typed, *own)
+            return (
+                *typed,
+                f'invoke course.answer {number} "$({self._written(ground, assignment)})"',
+            )
+        return typed
 
     def stop(self, *, progress: Progress) -> tuple[str, ...]:
         """End the lesson: what it made goes, and the world is as it was before the first.
@@ -324,3 +330,10 @@ class Course:
             removed = ground.restore(session.former, progress)
             files.remove(self._file)
         return removed
+
+
+def _refuse_strangers(steps: Iterable[OwnStep]) -> None:
+    """Refuse to begin where a name of a lesson's own steps is taken. Raises: NotOurs."""
+    taken = [path for step in steps for path in step.claims if os.path.lexists(path)]
+    cause, remedy = "the lesson needs its name", "rename or remove it"
+    raise_all("course.start", [NotOurs(path, "is not ours", cause, remedy) for path in taken])
