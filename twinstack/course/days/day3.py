@@ -24,6 +24,7 @@ def _turns(plan: Plan) -> Iterator[Turns]:
 DAY = Lesson(
     day=3,
     title="Services, registry and balancing",
+    services=True,
     parts=(
         Part("product-service-2's limits", ("cgroup product-service-2",)),
         Part("product-service-2's process", ("process product-service-2",)),

@@ -54,6 +54,7 @@ def _capture(plan: Plan) -> Iterator[Capture]:
 DAY = Lesson(
     day=4,
     title="Observing",
+    services=True,
     parts=(
         Part("connections are counted", own=_counters),
         Part("connections have times", own=_times),

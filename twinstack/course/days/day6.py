@@ -38,6 +38,7 @@ DAY = Lesson(
     title="The same in Docker, and what Compose did for you",
     world="docker",
     policy=True,
+    services=True,
     parts=(
         Part("order-service's container", ("container *-order-service: create",), own=_created),
         Part("its process", ("container *-order-service: start",), own=_started),
