@@ -63,7 +63,7 @@ RECORDINGS = {
                 f"tshark -r {_FILE} -Y 'frame contains \"day-4\"' -T fields \\\n"
                 "    -e frame.number -e ip.src -e ip.dst -e _ws.col.Info 2> /dev/null"
             ),
-            "conntrack -L -p tcp --orig-port-dst 5000 2> /dev/null | head -n 2",
+            "conntrack -L -p tcp --orig-port-dst 80 2> /dev/null | tail -n 1",
             "invoke course.check",
         ),
     ),
