@@ -60,6 +60,12 @@ def check_why(context: Context) -> None:
 
 
 @task()
+def check_course(context: Context) -> None:
+    """Solve every lesson, with each mistake in turn, and stop it at any moment: nothing is lost."""
+    _run(context, "course", "course")
+
+
+@task()
 def check_http(context: Context) -> None:
     """Send thousands of hostile requests to nginx and the gateway: no desync, hang or failure."""
     _run(context, "http", "http")

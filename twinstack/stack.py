@@ -332,6 +332,7 @@ class Stack:
     def removable(self, *, keep_stores: bool) -> tuple[str, ...]:
         """Name what `clean` would remove; changes nothing."""
         from twinstack.compose.teardown import removable as of_docker
+        from twinstack.course.session import Course
         from twinstack.namespaces.teardown import removable as of_net
         from twinstack.overlay.teardown import part_instances
         from twinstack.overlay.teardown import removable as of_overlay
@@ -341,6 +342,7 @@ class Stack:
         own = {self.instance, *part_instances(self.instance)}
         return (
             *self.metrics().removable(),
+            *Course(self).removable(),
             *of_overlay(self.instance),
             *of_swarm(self.instance),
             *of_net(self.instance, keep_stores=keep_stores),
@@ -356,6 +358,7 @@ class Stack:
         Raises: Locked; SeveralFailed after everything else was removed.
         """
         from twinstack.compose.teardown import clean as clean_docker
+        from twinstack.course.session import Course
         from twinstack.namespaces import world as namespaces
         from twinstack.overlay import record
         from twinstack.overlay.teardown import down as down_overlay
@@ -369,6 +372,7 @@ class Stack:
             )
         teardown = Teardown()
         teardown.tidy("clean", self.metrics().down)
+        teardown.tidy("clean", Course(self).forget)
         for down in (down_overlay, down_swarm):
             teardown.tidy("clean", partial(down, self.instance, progress=progress))
         for clean in (namespaces.clean, clean_docker):

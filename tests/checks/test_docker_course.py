@@ -28,14 +28,17 @@ def test_the_lesson_begins_empty_and_its_solution_completes_it(course: CourseDri
     course_days.completed_by_its_solution(course, DAY)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(0)
 def test_each_mistake_fails_and_names_its_part(course: CourseDriver, full: bool, tell: Tell):
     course_days.named_in_each_mistake(course, DAY, tell, None if full else course_days.SAMPLE)
 
 
+@pytest.mark.long
 def test_the_lesson_is_caught_up_with(course: CourseDriver):
     course_days.caught_up_from_each_earlier_day(course, DAY)
 
 
+@pytest.mark.long
 def test_each_answer_of_the_page_is_true(course: CourseDriver):
     course_days.answered_by_its_page(course, DAY)

@@ -44,6 +44,14 @@ DRIFTS = {
         f"veth {ORDER}",
         "bridge br-app",
     ),
+    "inner link of another pair": drift(
+        f"{IN_ORDER} link set eth0 down; {IN_ORDER} link set eth0 name old;"
+        f" {IN_ORDER} link add eth0 type veth peer name other;"
+        f" {IN_ORDER} link set eth0 addrgenmode none up; {IN_ORDER} link set other up;"
+        f" {IN_ORDER} address add 10.0.0.40/24 dev eth0; {IN_ORDER} link set old up;"
+        f" {IN_ORDER} route add default via 10.0.0.1",
+        f"veth {ORDER}",
+    ),
     "link without mark": drift(f"ip link set {ORDER} alias ''", f"veth {ORDER}"),
     "link out of our group": drift(f"ip link set {ORDER} group 0", f"veth {ORDER}"),
     "inner link down": drift(f"{IN_ORDER} link set eth0 down", f"veth {ORDER}"),

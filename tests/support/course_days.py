@@ -16,6 +16,13 @@ from twinstack.course.lesson import WorldOfLesson
 Tell = Callable[[str], None]
 SAMPLE = 6
 _TOLD = 25
+#: What mutants make under names that are not the lesson's: the student's own to remove.
+_REMOVE_MISNAMED = """
+for link in br-elsewhere $(ls /sys/class/net | grep '^ve-x'); do ip link delete "$link"; done
+for name in $(ls /run/netns | grep -e '-x$'); do ip netns delete "$name"; done
+find /sys/fs/cgroup -depth -type d -path '*/twinstack/*-x' -exec rmdir {} +
+iptables -t mangle -F
+"""
 
 
 def days(world: WorldOfLesson, *, services: bool = False) -> list[int]:
@@ -50,9 +57,11 @@ def named_in_each_mistake(course: CourseDriver, day: int, tell: Tell, sample: in
     for number, mutant in enumerate(tried, 1):
         if number % _TOLD == 0:
             tell(f"day {day}: at mutant {number} of {len(tried)}")
+        course.host.run("sh", "-c", _REMOVE_MISNAMED, check=False)
         course.answer("start", day)
         course.type(list(mutant.commands))
         said = course.undone()
+        course.host.run("sh", "-c", _REMOVE_MISNAMED, check=False)
         if not said:  # nothing is missed: then nothing may be different
             assert unlike(whole, kernel_state(course.host)) == [], mutant.what
             tell(f"day {day}: the same in the end: {mutant.what}")

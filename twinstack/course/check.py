@@ -31,7 +31,7 @@ class PartReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LessonState:
     """What of a lesson is there, and of what it does not teach."""
 
     parts: tuple[PartReport, ...]
@@ -74,7 +74,7 @@ def judged(
     facts: Any,
     missing: Mapping[str, str] = _NOTHING,
     printed: Printed = _NOTHING,
-) -> Finding:
+) -> LessonState:
     """Judge a lesson by facts as its ground gives them; `missing`: by part, what no step says.
 
     `printed`: as `differences`.
@@ -89,7 +89,7 @@ def judged(
     taught = {step for each in assignments for step in (*each.steps, *each.instead_of)}
     rest = [step for step in steps if step not in taught and step not in dependent]
     waiting = [step.replica for step in dependent if step.difference(facts)]
-    return Finding(tuple(parts), differences(rest, facts), tuple(waiting))
+    return LessonState(tuple(parts), differences(rest, facts), tuple(waiting))
 
 
 def dependents(

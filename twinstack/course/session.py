@@ -11,46 +11,29 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from pydantic import ConfigDict, TypeAdapter, with_config
-
-from twinstack.course import by_hand, shell
-from twinstack.course.check import Finding, judged
+from twinstack.course import examine, record
+from twinstack.course.check import LessonState
 from twinstack.course.days import LESSONS
 from twinstack.course.ground import GROUNDS, Ground, Worlds
 from twinstack.course.kernel import PlanNames
-from twinstack.course.lesson import Assignment, Lesson, assigned, own_steps, the_lesson, written
+from twinstack.course.lesson import Lesson, assigned, own_steps, the_lesson
 from twinstack.course.own_step import OwnStep
-from twinstack.errors import Missing, NotOurs, TwinstackError, WrongUse, raise_all
-from twinstack.linux import files
+from twinstack.course.record import LessonUnderWay
+from twinstack.errors import (
+    Missing,
+    NotOurs,
+    SeveralFailed,
+    TwinstackError,
+    WrongUse,
+    raise_all,
+)
 from twinstack.namespaces import observe
 from twinstack.reconcile import Progress
-from twinstack.state import records
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
-
-
-@with_config(ConfigDict(strict=True, extra="forbid"))
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What is recorded of the lesson under way."""
-
-    day: int
-    noted: PlanNames
-    former: str  # how its world was up before the first lesson in it; "": it was not
-    services: bool = True
-    student: str = ""
-    started: float = 0.0  # seconds since 1970
-    checks: int = 0
-    done_after: Mapping[str, float] = field(default_factory=dict)  # part → seconds since then
-    answers: Mapping[str, str] = field(default_factory=dict)  # part → what the student answered
-    caught_up: bool = False  # we did it
-
-
-_JSON = TypeAdapter(Session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +43,7 @@ class LessonReport:
     day: int
     title: str
     student: str
-    finding: Finding
+    finding: LessonState
     checks: int
     minutes: float  # since it was begun
     done_after: Mapping[str, float]  # part → minutes since then, when it was first found done
@@ -78,25 +61,21 @@ class Course:
     def _paths(self) -> InstancePaths:
         return InstancePaths(self.worlds.instance)
 
-    @property
-    def _file(self) -> Path:
-        return self._paths.run / "course.json"
-
-    def session(self) -> Session | None:
+    def session(self) -> LessonUnderWay | None:
         """Read what is under way. Raises: CannotTell."""
-        return records.read(self._file, _JSON, "look at it, then remove it")
+        return record.read(self.worlds.instance)
 
-    def _under_way(self, task: str) -> Session:
+    def _under_way(self, task: str) -> LessonUnderWay:
         session = self.session()
         if session is None:
             remedy = 'run "invoke course.start" with a day'
             raise Missing(task, "cannot be done", "no lesson is under way", remedy)
         return session
 
-    def _write(self, session: Session) -> None:
-        records.write(self._file, _JSON, session)
+    def _write(self, session: LessonUnderWay) -> None:
+        record.write(self.worlds.instance, session)
 
-    def _lesson(self, session: Session) -> Lesson:
+    def _lesson(self, session: LessonUnderWay) -> Lesson:
         return the_lesson(self.lessons, session.day)
 
     def _ground(self, lesson: Lesson, services: bool) -> Ground:
@@ -109,7 +88,7 @@ class Course:
             try:
                 yield
             finally:
-                if not self._file.exists():
+                if not record.path(self.worlds.instance).exists():
                     remove_run(self._paths, "course")
 
     def start(
@@ -135,8 +114,7 @@ class Course:
             steps, _ = ground.look()
             parts = assigned(lesson, ground.plan, steps)
             ground.take_away(parts)
-            for step in own_steps(lesson, ground.plan):
-                shell.remove(step)
+            examine.undo(lesson, ground)
             self._write(replace(session, started=round(time.time(), 3)))
         return lesson
 
@@ -153,27 +131,18 @@ class Course:
             student = before.student if before else ""
             session, ground = self._begin(lesson, before, services, student, progress)
             ground.up(progress)
-            for own in own_steps(lesson, ground.plan):
-                if own.difference(shell.look_at([own])):
-                    shell.make(own)
-            steps, _ = ground.look()
-            parts = assigned(lesson, ground.plan, steps)
-            found = {
-                each.part.name: answers[0]
-                for each in parts
-                if each.part.answer and (answers := shell.answers(self._written(ground, each)))
-            }
-            self._write(replace(session, answers=found, caught_up=True))
+            answers = examine.solve(lesson, ground)
+            self._write(replace(session, answers=answers, caught_up=True))
         return lesson
 
     def _begin(
         self,
         lesson: Lesson,
-        before: Session | None,
+        before: LessonUnderWay | None,
         services: bool,
         student: str,
         progress: Progress,
-    ) -> tuple[Session, Ground]:
+    ) -> tuple[LessonUnderWay, Ground]:
         """Remove what an earlier lesson left by hand, and record the next one."""
         if lesson.services and not services:
             cause, remedy = "its parts are of services", "leave --no-services out"
@@ -184,13 +153,15 @@ class Course:
             self._undo(before)
             if self._lesson(before).world != lesson.world:
                 self._ground(self._lesson(before), before.services).restore(before.former, progress)
-                files.remove(self._file)
+                record.remove(self.worlds.instance)
                 before = None
-        if before is None or before.day != lesson.day:
-            _refuse_strangers(own)
+        with _hints(made_by_hand=bool(before)):
+            names = ground.free_names()
+            if before is None or before.day != lesson.day:
+                _refuse_strangers(own)
         former = observe.read_sysctls(key for step in own for key in step.sysctls)
-        names = ground.free_names().with_those(PlanNames(sysctls=tuple(former.items())))
-        session = Session(
+        names = names.with_those(PlanNames(sysctls=tuple(former.items())))
+        session = LessonUnderWay(
             lesson.day,
             before.noted.with_those(names) if before else names,
             before.former if before else ground.former(),
@@ -203,17 +174,13 @@ class Course:
         self._write(session)
         return session, ground
 
-    def _undo(self, session: Session) -> None:
+    def _undo(self, session: LessonUnderWay) -> None:
         """Remove what was made by hand in a lesson."""
         lesson = self._lesson(session)
         ground = self._ground(lesson, session.services)
         ground.reclaim(session.noted)
         with suppress(TwinstackError):  # the topology may be gone, and with it the plan's names
-            for step in own_steps(lesson, ground.plan):
-                shell.remove(step)
-
-    def _written(self, ground: Ground, assignment: Assignment) -> str:
-        return written(ground.plan, assignment.part.answer, ground.enter)
+            examine.undo(lesson, ground)
 
     def check(self) -> LessonReport:
         """Compare the lesson under way with its plan, and count that it was asked.
@@ -239,7 +206,7 @@ class Course:
         session = self._under_way("course.grade")
         return self._report(session, self._finding(session))
 
-    def _report(self, session: Session, finding: Finding) -> LessonReport:
+    def _report(self, session: LessonUnderWay, finding: LessonState) -> LessonReport:
         return LessonReport(
             session.day,
             self._lesson(session).title,
@@ -251,22 +218,10 @@ class Course:
             session.caught_up,
         )
 
-    def _finding(self, session: Session) -> Finding:
+    def _finding(self, session: LessonUnderWay) -> LessonState:
         lesson = self._lesson(session)
         ground = self._ground(lesson, session.services)
-        steps, facts = ground.look()
-        parts = assigned(lesson, ground.plan, steps)
-        missing: dict[str, str] = {}
-        for each in parts:
-            part = each.part
-            if part.answer:
-                given = session.answers.get(part.name, "")
-                if not given:
-                    missing[part.name] = part.question
-                elif not shell.is_right(given, self._written(ground, each)):
-                    missing[part.name] = f"{part.question} It is not {given}"
-        printed = shell.look_at(own_steps(lesson, ground.plan))
-        return judged(parts, steps, facts, missing, printed)
+        return examine.state_of(lesson, ground, session.answers)
 
     def answer(self, number: int, text: str) -> bool:
         """Note the answer to a lesson's part, numbered from 1; give whether it is right now.
@@ -287,9 +242,9 @@ class Course:
             answers = {**session.answers, part.name: text.strip()}
             self._write(replace(session, answers=answers))
             ground = self._ground(lesson, session.services)
-            return shell.is_right(text, written(ground.plan, part.answer, ground.enter))
+            return examine.is_right(text, part, ground)
 
-    def _finished(self, session: Session) -> bool:
+    def _finished(self, session: LessonUnderWay) -> bool:
         return session.caught_up or self._finding(session).complete
 
     def solution(self, day: int | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -301,22 +256,7 @@ class Course:
         if day is None:
             session = self._under_way("course.solution")
         lesson = the_lesson(self.lessons, day or (session.day if session else 0))
-        ground = self._ground(lesson, session.services if session else True)
-        steps, _ = ground.look()
-        return tuple(
-            (each.part.name, self._solution_of(ground, number, each))
-            for number, each in enumerate(assigned(lesson, ground.plan, steps), 1)
-        )
-
-    def _solution_of(self, ground: Ground, number: int, assignment: Assignment) -> tuple[str, ...]:
-        part = assignment.part
-        typed = by_hand.solution(assignment.steps, part.only, ground.enter)
-        if part.answer:
-            return (
-                *typed,
-                f'invoke course.answer {number} "$({self._written(ground, assignment)})"',
-            )
-        return typed
+        return examine.solution(lesson, self._ground(lesson, not session or session.services))
 
     def stop(self, *, progress: Progress) -> tuple[str, ...]:
         """End the lesson: what it made goes, and the world is as it was before the first.
@@ -330,9 +270,44 @@ class Course:
             session = self._under_way("course.stop")
             self._undo(session)
             ground = self._ground(self._lesson(session), session.services)
-            removed = ground.restore(session.former, progress)
-            files.remove(self._file)
+            with _hints(made_by_hand=True):
+                removed = ground.restore(session.former, progress)
+            record.remove(self.worlds.instance)
         return removed
+
+    def forget(self) -> None:
+        """Remove what was made by hand, and that a lesson is under way; `clean` does the rest."""
+        if self.session() is not None:
+            with self._alone():
+                if session := self.session():
+                    self._undo(session)
+                    record.remove(self.worlds.instance)
+
+    def removable(self) -> tuple[str, ...]:
+        """Name what `forget` would remove."""
+        session = self.session()
+        return (f"lesson {session.day}, and what was made by hand in it",) if session else ()
+
+
+@contextmanager
+def _hints(*, made_by_hand: bool) -> Iterator[None]:
+    """Say what to do about a stranger's object that the student may have made."""
+    try:
+        yield
+    except NotOurs as error:
+        if not made_by_hand:
+            raise
+        raise _hinted(error) from error
+    except SeveralFailed as error:
+        if not made_by_hand:
+            raise
+        failures = [_hinted(each) if isinstance(each, NotOurs) else each for each in error.failures]
+        raise SeveralFailed(error.obj, failures) from error
+
+
+def _hinted(error: NotOurs) -> NotOurs:
+    remedy = "it has no name of the lesson's: if you made it, remove it, then run this again"
+    return NotOurs(error.obj, error.failure, error.cause, remedy)
 
 
 def _refuse_strangers(steps: Iterable[OwnStep]) -> None:

@@ -138,6 +138,9 @@ def _broken() -> Iterator[Broken]:
                     yield f"on {master}", _with("links", step.host_end, changed_link), own
                 turned = replace(outside, hairpin=not outside.hairpin)
                 yield "hairpin", _with("links", step.host_end, turned), own
+                inside = FACTS.namespaces[step.namespace].links[step.link]
+                other_pair = replace(outside, peer=inside.index + 1)
+                yield "of another pair", _with("links", step.host_end, other_pair), own
                 for what, namespace in _inside(step):
                     yield what, _with("namespaces", step.namespace, namespace), own
             case Cgroup():
