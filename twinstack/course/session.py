@@ -11,16 +11,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from twinstack.course import examine, record
-from twinstack.course.check import LessonState
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from twinstack.course import by_hand, shell
+from twinstack.course.check import LessonState, judged
 from twinstack.course.days import LESSONS
 from twinstack.course.ground import GROUNDS, Ground, Worlds
 from twinstack.course.kernel import PlanNames
-from twinstack.course.lesson import Lesson, assigned, own_steps, the_lesson
+from twinstack.course.lesson import Assignment, Lesson, assigned, own_steps, the_lesson, written
 from twinstack.course.own_step import OwnStep
-from twinstack.course.record import LessonUnderWay
 from twinstack.errors import (
     Missing,
     NotOurs,
@@ -29,11 +31,33 @@ from twinstack.errors import (
     WrongUse,
     raise_all,
 )
+from twinstack.linux import files
 from twinstack.namespaces import observe
 from twinstack.reconcile import Progress
+from twinstack.state import records
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
+
+
+@with_config(ConfigDict(strict=True, extra="forbid"))
+@dataclass(frozen=True, slots=True)
+class LessonUnderWay:
+    """What is recorded of the lesson under way."""
+
+    day: int
+    noted: PlanNames
+    former: str  # how its world was up before the first lesson in it; "": it was not
+    services: bool = True
+    student: str = ""
+    started: float = 0.0  # seconds since 1970
+    checks: int = 0
+    done_after: Mapping[str, float] = field(default_factory=dict)  # part → seconds since then
+    answers: Mapping[str, str] = field(default_factory=dict)  # part → what the student answered
+    caught_up: bool = False  # we did it
+
+
+_JSON = TypeAdapter(LessonUnderWay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +85,13 @@ class Course:
     def _paths(self) -> InstancePaths:
         return InstancePaths(self.worlds.instance)
 
+    @property
+    def _file(self) -> Path:
+        return self._paths.run / "course.json"
+
     def session(self) -> LessonUnderWay | None:
         """Read what is under way. Raises: CannotTell."""
-        return record.read(self.worlds.instance)
+        return records.read(self._file, _JSON, "look at it, then remove it")
 
     def _under_way(self, task: str) -> LessonUnderWay:
         session = self.session()
@@ -73,7 +101,7 @@ class Course:
         return session
 
     def _write(self, session: LessonUnderWay) -> None:
-        record.write(self.worlds.instance, session)
+        records.write(self._file, _JSON, session)
 
     def _lesson(self, session: LessonUnderWay) -> Lesson:
         return the_lesson(self.lessons, session.day)
@@ -88,7 +116,7 @@ class Course:
             try:
                 yield
             finally:
-                if not record.path(self.worlds.instance).exists():
+                if not self._file.exists():
                     remove_run(self._paths, "course")
 
     def start(
@@ -114,7 +142,8 @@ class Course:
             steps, _ = ground.look()
             parts = assigned(lesson, ground.plan, steps)
             ground.take_away(parts)
-            examine.undo(lesson, ground)
+            for step in own_steps(lesson, ground.plan):
+                shell.remove(step)
             self._write(replace(session, started=round(time.time(), 3)))
         return lesson
 
@@ -131,8 +160,17 @@ class Course:
             student = before.student if before else ""
             session, ground = self._begin(lesson, before, services, student, progress)
             ground.up(progress)
-            answers = examine.solve(lesson, ground)
-            self._write(replace(session, answers=answers, caught_up=True))
+            for own in own_steps(lesson, ground.plan):
+                if own.difference(shell.look_at([own])):
+                    shell.make(own)
+            steps, _ = ground.look()
+            parts = assigned(lesson, ground.plan, steps)
+            found = {
+                each.part.name: answers[0]
+                for each in parts
+                if each.part.answer and (answers := shell.answers(self._written(ground, each)))
+            }
+            self._write(replace(session, answers=found, caught_up=True))
         return lesson
 
     def _begin(
@@ -153,14 +191,13 @@ class Course:
             self._undo(before)
             if self._lesson(before).world != lesson.world:
                 self._ground(self._lesson(before), before.services).restore(before.former, progress)
-                record.remove(self.worlds.instance)
+                files.remove(self._file)
                 before = None
-        with _hints(made_by_hand=bool(before)):
-            names = ground.free_names()
-            if before is None or before.day != lesson.day:
-                _refuse_strangers(own)
+        if before is None or before.day != lesson.day:
+            _refuse_strangers(own)
         former = observe.read_sysctls(key for step in own for key in step.sysctls)
-        names = names.with_those(PlanNames(sysctls=tuple(former.items())))
+        with _hints(made_by_hand=bool(before)):
+            names = ground.free_names().with_those(PlanNames(sysctls=tuple(former.items())))
         session = LessonUnderWay(
             lesson.day,
             before.noted.with_those(names) if before else names,
@@ -180,7 +217,11 @@ class Course:
         ground = self._ground(lesson, session.services)
         ground.reclaim(session.noted)
         with suppress(TwinstackError):  # the topology may be gone, and with it the plan's names
-            examine.undo(lesson, ground)
+            for step in own_steps(lesson, ground.plan):
+                shell.remove(step)
+
+    def _written(self, ground: Ground, assignment: Assignment) -> str:
+        return written(ground.plan, assignment.part.answer, ground.enter)
 
     def check(self) -> LessonReport:
         """Compare the lesson under way with its plan, and count that it was asked.
@@ -221,7 +262,19 @@ class Course:
     def _finding(self, session: LessonUnderWay) -> LessonState:
         lesson = self._lesson(session)
         ground = self._ground(lesson, session.services)
-        return examine.state_of(lesson, ground, session.answers)
+        steps, facts = ground.look()
+        parts = assigned(lesson, ground.plan, steps)
+        missing: dict[str, str] = {}
+        for each in parts:
+            part = each.part
+            if part.answer:
+                given = session.answers.get(part.name, "")
+                if not given:
+                    missing[part.name] = part.question
+                elif not shell.is_right(given, self._written(ground, each)):
+                    missing[part.name] = f"{part.question} It is not {given}"
+        printed = shell.look_at(own_steps(lesson, ground.plan))
+        return judged(parts, steps, facts, missing, printed)
 
     def answer(self, number: int, text: str) -> bool:
         """Note the answer to a lesson's part, numbered from 1; give whether it is right now.
@@ -242,7 +295,7 @@ class Course:
             answers = {**session.answers, part.name: text.strip()}
             self._write(replace(session, answers=answers))
             ground = self._ground(lesson, session.services)
-            return examine.is_right(text, part, ground)
+            return shell.is_right(text, written(ground.plan, part.answer, ground.enter))
 
     def _finished(self, session: LessonUnderWay) -> bool:
         return session.caught_up or self._finding(session).complete
@@ -256,7 +309,22 @@ class Course:
         if day is None:
             session = self._under_way("course.solution")
         lesson = the_lesson(self.lessons, day or (session.day if session else 0))
-        return examine.solution(lesson, self._ground(lesson, not session or session.services))
+        ground = self._ground(lesson, session.services if session else True)
+        steps, _ = ground.look()
+        return tuple(
+            (each.part.name, self._solution_of(ground, number, each))
+            for number, each in enumerate(assigned(lesson, ground.plan, steps), 1)
+        )
+
+    def _solution_of(self, ground: Ground, number: int, assignment: Assignment) -> tuple[str, ...]:
+        part = assignment.part
+        typed = by_hand.solution(assignment.steps, part.only, ground.enter)
+        if part.answer:
+            return (
+                *typed,
+                f'invoke course.answer {number} "$({self._written(ground, assignment)})"',
+            )
+        return typed
 
     def stop(self, *, progress: Progress) -> tuple[str, ...]:
         """End the lesson: what it made goes, and the world is as it was before the first.
@@ -272,7 +340,7 @@ class Course:
             ground = self._ground(self._lesson(session), session.services)
             with _hints(made_by_hand=True):
                 removed = ground.restore(session.former, progress)
-            record.remove(self.worlds.instance)
+            files.remove(self._file)
         return removed
 
     def forget(self) -> None:
@@ -281,12 +349,19 @@ class Course:
             with self._alone():
                 if session := self.session():
                     self._undo(session)
-                    record.remove(self.worlds.instance)
+                    files.remove(self._file)
 
     def removable(self) -> tuple[str, ...]:
         """Name what `forget` would remove."""
         session = self.session()
         return (f"lesson {session.day}, and what was made by hand in it",) if session else ()
+
+
+def _refuse_strangers(steps: Iterable[OwnStep]) -> None:
+    """Refuse to begin where a name of a lesson's own steps is taken. Raises: NotOurs."""
+    taken = [path for step in steps for path in step.claims if os.path.lexists(path)]
+    cause, remedy = "the lesson needs its name", "rename or remove it"
+    raise_all("course.start", [NotOurs(path, "is not ours", cause, remedy) for path in taken])
 
 
 @contextmanager
@@ -308,10 +383,3 @@ def _hints(*, made_by_hand: bool) -> Iterator[None]:
 def _hinted(error: NotOurs) -> NotOurs:
     remedy = "it has no name of the lesson's: if you made it, remove it, then run this again"
     return NotOurs(error.obj, error.failure, error.cause, remedy)
-
-
-def _refuse_strangers(steps: Iterable[OwnStep]) -> None:
-    """Refuse to begin where a name of a lesson's own steps is taken. Raises: NotOurs."""
-    taken = [path for step in steps for path in step.claims if os.path.lexists(path)]
-    cause, remedy = "the lesson needs its name", "rename or remove it"
-    raise_all("course.start", [NotOurs(path, "is not ours", cause, remedy) for path in taken])
