@@ -20,7 +20,7 @@ _TOLD = 25
 _REMOVE_MISNAMED = """
 for link in br-elsewhere $(ls /sys/class/net | grep '^ve-x'); do ip link delete "$link"; done
 for name in $(ls /run/netns | grep -e '-x$'); do ip netns delete "$name"; done
-find /sys/fs/cgroup -depth -type d -path '*/twinstack/*-x' -exec rmdir {} +
+find /sys/fs/cgroup -depth -type d -path '*/twinstack/INSTANCE/*-x' -exec rmdir {} +
 iptables -t mangle -F
 """
 
@@ -57,11 +57,11 @@ def named_in_each_mistake(course: CourseDriver, day: int, tell: Tell, sample: in
     for number, mutant in enumerate(tried, 1):
         if number % _TOLD == 0:
             tell(f"day {day}: at mutant {number} of {len(tried)}")
-        course.host.run("sh", "-c", _REMOVE_MISNAMED, check=False)
+        _remove_misnamed(course)
         course.answer("start", day)
         course.type(list(mutant.commands))
         said = course.undone()
-        course.host.run("sh", "-c", _REMOVE_MISNAMED, check=False)
+        _remove_misnamed(course)
         if not said:  # nothing is missed: then nothing may be different
             assert unlike(whole, kernel_state(course.host)) == [], mutant.what
             tell(f"day {day}: the same in the end: {mutant.what}")
@@ -72,6 +72,11 @@ def named_in_each_mistake(course: CourseDriver, day: int, tell: Tell, sample: in
     tell(f"day {day}: {len(every)} mutants, {len(tried)} tried: {dict(counts)}")
     if sample is None:
         assert counts["refused"] >= len(every) * 0.9
+
+
+def _remove_misnamed(course: CourseDriver) -> None:
+    script = _REMOVE_MISNAMED.replace("INSTANCE", course.host.instance)
+    course.host.run("sh", "-c", script, check=False)
 
 
 def caught_up_from_each_earlier_day(course: CourseDriver, day: int) -> None:

@@ -66,7 +66,7 @@ ALTERATIONS: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "some protocols": (r"protocol all", "protocol arp"),
     "every packet": (r" --syn", ""),
     "group": (r"(--nflog-group )(\d+)", _more),
-    "request": (r"(X-Request-ID: )", r"\1not-"),
+    "request": (r"(X-Request-ID: day-)4", r"\g<1>9"),
     "link captured": (r"-i eth0 -w", "-i lo -w"),
     "VNI": (r"( id )(\d+)", _more),
     "UDP port": (r"(dstport )(\d+)", _more),

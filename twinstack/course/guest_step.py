@@ -68,6 +68,8 @@ class Guest(OwnStep):
             return f"{self.host_end} {reason}"
         if inside is None or "UP" not in inside["flags"]:
             return f"eth0 inside is {'down' if inside else 'absent'}"
+        if inside["mtu"] != _MTU:
+            return f"eth0 inside has mtu {inside['mtu']}"
         addresses = {f"{each['local']}/{each['prefixlen']}" for each in inside["addr_info"]}
         if self.address not in addresses:
             return f"{self.address} is not on eth0"
@@ -82,6 +84,8 @@ class Guest(OwnStep):
             return f"is a {kind or 'device'}, not a veth"
         if "UP" not in link["flags"]:
             return "is down"
+        if link["mtu"] != _MTU:
+            return f"has mtu {link['mtu']}"
         master = link.get("master")
         return None if master == self.bridge else f"is a port of {master or 'no bridge'}"
 

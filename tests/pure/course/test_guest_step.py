@@ -12,8 +12,8 @@ from twinstack.course.guest_step import Guest
 
 GUEST = Guest("guest", "ve-guest", "br-app", "10.0.0.250/24", IPv4Address("10.0.0.1"))
 LO = {"flags": ["LOOPBACK", "UP"]}
-OUTSIDE = {"flags": ["UP"], "master": "br-app", "linkinfo": {"info_kind": "veth"}}
-INSIDE = {"flags": ["UP"], "addr_info": [{"local": "10.0.0.250", "prefixlen": 24}]}
+OUTSIDE = {"flags": ["UP"], "mtu": 1500, "master": "br-app", "linkinfo": {"info_kind": "veth"}}
+INSIDE = {"flags": ["UP"], "mtu": 1500, "addr_info": [{"local": "10.0.0.250", "prefixlen": 24}]}
 ROUTE = {"dst": "default", "gateway": "10.0.0.1"}
 
 
@@ -35,13 +35,15 @@ def test_a_guest_as_asked_for_is_done() -> None:
         ((LO, {**OUTSIDE, "flags": []}, INSIDE, ROUTE), "ve-guest is down"),
         ((LO, {**OUTSIDE, "master": "br0"}, INSIDE, ROUTE), "ve-guest is a port of br0"),
         (
-            (LO, {"flags": ["UP"], **{"linkinfo": OUTSIDE["linkinfo"]}}, INSIDE, ROUTE),
+            (LO, {**OUTSIDE, "master": None}, INSIDE, ROUTE),
             "ve-guest is a port of no bridge",
         ),
         (
             (LO, {**OUTSIDE, "linkinfo": {"info_kind": "tun"}}, INSIDE, ROUTE),
             "ve-guest is a tun, not a veth",
         ),
+        ((LO, {**OUTSIDE, "mtu": 1400}, INSIDE, ROUTE), "ve-guest has mtu 1400"),
+        ((LO, OUTSIDE, {**INSIDE, "mtu": 1400}, ROUTE), "eth0 inside has mtu 1400"),
         ((LO, OUTSIDE, None, ROUTE), "eth0 inside is absent"),
         ((LO, OUTSIDE, {**INSIDE, "flags": []}, ROUTE), "eth0 inside is down"),
         ((LO, OUTSIDE, {**INSIDE, "addr_info": []}, ROUTE), "10.0.0.250/24 is not on eth0"),
