@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 #: The navigation. A page that is in none of the groups fails the build.
 GROUPS = {
     "Start": ["docs/seed", "docs/habits", "docs/services", "docs/host", "docs/faq"],
+    "Course": ["docs/course/README", *(f"docs/course/day-{day}" for day in range(1, 8))],
     "The two worlds": [
         "docs/architecture",
         "docs/namespaces",
@@ -60,7 +61,7 @@ _RESULT = "---\norphan: true\nnosearch: true\n---\n\n"
 project = "twinstack"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "*/README.md", "bench/results/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/course/*.md", "*/README.md", "bench/results/*.md"]
 exclude_patterns = [".*", "build", "wheelhouse"]
 myst_heading_anchors = 4
 html_theme = "furo"

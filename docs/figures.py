@@ -195,6 +195,20 @@ def seed(results: list[Result]) -> str:
     return f"{_wrapped(intro)}\n\n```text\n{said}\n```"
 
 
+def same(results: Iterable[Result]) -> str:
+    """Give the newest comparison of a world with itself in a sentence, for docs/course/."""
+    result = _usual(results, "aa-net", "aa-docker")
+    if result is None:
+        return NONE.format(task="bench --aa net")
+    contrast = result.document["contrasts"][0]
+    return _wrapped(f"{_title(contrast)}: {_quantities(result, contrast)}. {_kept(result)}.")
+
+
+def _deeper(content: str) -> str:
+    """Let links lead to the same places from a folder of docs/."""
+    return content.replace("](../", "](../../")
+
+
 def _seed(results: Iterable[Result]) -> Result | None:
     """Give the newest result of the seed's conditions, which are never the usual ones."""
     own = [each for each in results if each.question == "seed" and "shares" in each.document]
@@ -251,6 +265,8 @@ def main() -> None:
             (HERE / "docker.md", "ENGINES"): engines(RESULTS, whole=True),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
             (HERE / "seed.md", "SEED"): seed(results),
+            (HERE / "course" / "day-7.md", "SEED"): _deeper(seed(results)),
+            (HERE / "course" / "day-7.md", "AA"): _deeper(same(results)),
         }
     except NoResult as error:
         sys.exit(str(error))

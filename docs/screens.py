@@ -34,6 +34,13 @@ _TITLES = {
     "live": "A service is restarted while it serves",
     "logs": "One request's lines in the logs of all services",
     "tasks": "The tasks of one noun, and the help of one of them",
+    "course-1": "Half of day 1 is built, and course.check says what differs",
+    "course-2": "The last chain of day 2 is filled, and localhost:8080 answers",
+    "course-3": "Three replicas of one service take their turns",
+    "course-4": "One request in the capture, and what course.check says of the day",
+    "course-5": "One chain of the policy is empty: what course.check says, and why",
+    "course-6": "A container made by hand, and a namespace beside it on one bridge",
+    "course-7": "A tunnel that nothing is known to be behind",
 }
 # Rich's own measures at this ratio of a letter's width to its height. Units: px.
 _RATIO, _LETTER, _LINE = 0.6, 12, 24.4
@@ -137,6 +144,9 @@ def tasks_session() -> str:
 def pictures() -> dict[str, str]:
     """Draw every session, and the Swarm, by its file's name."""
     drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("drill", "faq", "live", "logs")}
+    for name in _TITLES:
+        if name.startswith("course-") and (RECORDED / f"{name}.txt").exists():
+            drawn[f"course/day-{name.removeprefix('course-')}.svg"] = screen(*_titled(name))
     drawn["tasks.svg"] = screen(tasks_session(), _TITLES["tasks"])
     swarm = json.loads((RECORDED / "swarm.json").read_text(encoding="utf-8"))
     drawn["swarm.svg"] = tables.swarm(swarm["status"], swarm["recorded"])

@@ -68,7 +68,7 @@ def check_drills(context: Context) -> None:
 @task()
 def check_course(context: Context) -> None:
     """Solve every lesson, with each mistake in turn, and stop it at any moment: nothing is lost."""
-    _run(context, "course", "course")
+    _run(context, "course", "course", "course_days", "docker_course")
 
 
 @task()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,9 +17,11 @@ from docs import draw, figures, screens
 from docs import tasks as reference_page
 from docs.draw import HERE
 from tests.support.project import ROOT, committed_files
+from twinstack.course.days import LESSONS
 from twinstack.observe.svg import STYLE
 
-PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
+COURSE = sorted((HERE / "course").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md")), *COURSE]
 #: A word in backticks is held to be a path of ours when it begins with one of these.
 TOP = {path.relative_to(ROOT).parts[0] for path in committed_files()}
 #: What makes pictures again without root, by the module to run.
@@ -82,22 +85,22 @@ def missing_paths(text: str) -> list[str]:
     return missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_every_link_leads_somewhere(page: Path):
     assert dead_links(page, page.read_text()) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_every_task_named_exists(page: Path):
     assert unknown_tasks(prose(page)) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_every_path_named_exists(page: Path):
     assert missing_paths(prose(page)) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_lines_are_short(page: Path):
     long = [line for line in prose(page).splitlines() if len(line) > 100 and "|" not in line]
     assert long == []
@@ -163,7 +166,7 @@ def test_a_picture_of_a_running_world_has_the_style_of_today(name: str):
     assert f"<style>{STYLE}" in made, "stale: run .venv/bin/python -m docs.record (root)"
 
 
-@pytest.mark.parametrize("file", sorted(HERE.glob("*.svg")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(HERE.rglob("*.svg")), ids=lambda file: file.name)
 def test_a_picture_has_words_both_schemes_and_nothing_from_elsewhere(file: Path):
     assert wrong_in_picture(file.read_text()) == []
 
@@ -223,9 +226,51 @@ def test_no_habit_was_lost() -> None:
 def test_a_habit_has_a_command_that_can_be_given(habit: str) -> None:
     served = habits()[habit]
     assert "`" in served or "](" in served
-    parser = Parser(initial=program.initial_context, contexts=tasks.namespace.to_contexts())
     for command in re.findall(r"`invoke ([^`]+)`", served):
-        words = command.split(" -- ")[0].split()
-        given = parser.parse_argv(words)
-        named = [each.name for each in given[1:] if each.name]
-        assert len(named) == (words[0][0] != "-"), command
+        check_command(command)
+
+
+def check_command(command: str) -> None:
+    """Check that a task is there and takes the options: `command` is what follows invoke."""
+    parser = Parser(initial=program.initial_context, contexts=tasks.namespace.to_contexts())
+    words = command.split(" -- ")[0].split()
+    given = parser.parse_argv(words)
+    named = [each.name for each in given[1:] if each.name]
+    assert len(named) == (words[0][0] != "-"), command
+
+
+def invoked(page: Path) -> list[str]:
+    """List the tasks of a page that are given as commands, by what follows invoke."""
+    text = page.read_text()
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
+    lines = re.findall(r"\binvoke ([^#\n|&;]+)", blocks)
+    lines += re.findall(r"`invoke ([^`]+)`", text.replace("\n", " "))
+    return [" ".join(line.split()) for line in lines]
+
+
+@pytest.mark.parametrize("page", COURSE, ids=lambda page: page.name)
+def test_the_commands_of_a_lesson_can_be_given(page: Path) -> None:
+    for command in invoked(page):
+        check_command(command)
+
+
+@pytest.mark.parametrize("page", COURSE, ids=lambda page: page.name)
+def test_the_shell_of_a_lesson_can_be_read(page: Path) -> None:
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), flags=re.M | re.S):
+        done = subprocess.run(
+            ["bash", "-n"], input=block, text=True, capture_output=True, check=False
+        )
+        assert done.stderr == "", block
+
+
+def test_each_day_has_a_page_with_what_a_lesson_needs() -> None:
+    days = [page for page in COURSE if page.stem != "README"]
+    assert [page.stem for page in days] == [f"day-{each.day}" for each in LESSONS]
+    for page, lesson in zip(days, LESSONS, strict=True):
+        text = page.read_text()
+        heads = re.findall(r"^## (.+)$", text, flags=re.M)
+        assert text.startswith(f"# Day {lesson.day}: "), page
+        assert heads[0] == "The idea"
+        assert {"Questions", "Break it", "Read next"} <= {*heads}, page
+        assert f"invoke course.start {lesson.day}\n" in text, page
+        assert text.count("<details>") == text.count("</details>") >= 5, page

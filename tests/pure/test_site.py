@@ -94,7 +94,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_in_the_site_and_the_readme_is_its_index(site: Path):
-    sources = {page.relative_to(ROOT).with_suffix(".html") for page in ROOT.glob("docs/*.md")}
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/course/*.md")]
+    sources = {page.relative_to(ROOT).with_suffix(".html") for page in pages}
     assert sources | {Path("CONTRIBUTING.html")} <= {
         page.relative_to(site) for page in site.rglob("*.html")
     }
@@ -119,7 +120,8 @@ def test_the_search_knows_every_page_but_kept_results(site: Path):
         for numbers in index["terms"].values()
         for number in (numbers if isinstance(numbers, list) else [numbers])
     }
-    assert {f"docs/{page.stem}" for page in ROOT.glob("docs/*.md")} <= found
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/course/*.md")]
+    assert {str(page.relative_to(ROOT).with_suffix("")) for page in pages} <= found
     assert [name for name in found if name.startswith("bench/results/")] == []
 
 

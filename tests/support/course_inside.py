@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.support.sandbox import Sandbox
@@ -39,10 +40,16 @@ class CourseDriver:
 
     process: subprocess.Popen[str]
     host: Sandbox
+    services: bool = False
 
     def order(self, do: str, *arguments: Any, kill_after_s: float | None = None) -> Ended:
         """Do one thing in one new child: start, catchup, check, solution, stop."""
-        order = {"do": do, "arguments": arguments, "kill_after_s": kill_after_s}
+        order = {
+            "do": do,
+            "arguments": arguments,
+            "kill_after_s": kill_after_s,
+            "services": self.services,
+        }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -61,7 +68,8 @@ class CourseDriver:
 
     def type(self, commands: list[str]) -> None:
         """Run commands by bash, word for word, past those that fail."""
-        self.host.run("bash", "-c", "\n".join(commands), check=False)
+        path = f'PATH="{Path(sys.executable).parent}:$PATH"'  # for invoke
+        self.host.run("bash", "-c", "\n".join([path, *commands]), check=False)
 
     def check(self) -> dict[str, Any]:
         """Give what course.check finds."""
@@ -77,14 +85,14 @@ class CourseDriver:
 
 
 @contextmanager
-def course_driver(host: Sandbox) -> Iterator[CourseDriver]:
-    """Give a driver of a host while the block lasts."""
+def course_driver(host: Sandbox, *, services: bool = False) -> Iterator[CourseDriver]:
+    """Give a driver of a host while the block lasts; `services`: they run, not networks alone."""
     words = host.command([sys.executable, "-m", "tests.support.course_inside"])
     process = subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=host.environment
     )
     try:
-        yield CourseDriver(process, host)
+        yield CourseDriver(process, host, services)
     finally:
         process.kill()
         process.wait()
@@ -101,7 +109,7 @@ def _serve() -> None:
             os.close(reading)
             os.setsid()
             with os.fdopen(writing, "w") as pipe:
-                json.dump(_obey(order["do"], order["arguments"]), pipe)
+                json.dump(_obey(order["do"], order["arguments"], order["services"]), pipe)
             os._exit(0)
         os.close(writing)
         bound_s = order["kill_after_s"]
@@ -115,21 +123,21 @@ def _serve() -> None:
         sys.stdout.flush()
 
 
-def _obey(do: str, arguments: list[Any]) -> dict[str, Any]:
+def _obey(do: str, arguments: list[Any], services: bool) -> dict[str, Any]:
     from twinstack import stack
     from twinstack.course.session import Course
     from twinstack.errors import TwinstackError
 
     course = Course(stack.from_environment())
     quiet: dict[str, Any] = {"progress": lambda _line: None}
-    bare = {**quiet, "services": False}
+    how = {**quiet, "services": services}
     try:
         answer: Any
         match do:
             case "start":
-                answer = course.start(*arguments, **bare).day
+                answer = course.start(*arguments, **how).day
             case "catchup":
-                answer = course.catchup(*arguments, **bare).day
+                answer = course.catchup(*arguments, **how).day
             case "check":
                 answer = asdict(course.check())
             case "solution":

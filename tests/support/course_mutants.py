@@ -56,7 +56,33 @@ ALTERATIONS: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "source for destination": (r" -s ", " -d "),
     "first": (r" -A ", " -I "),
     "table": (r"-t (nat|raw) ", "-t mangle "),
+    "limit": (r"^(echo )(\d+)(?= >)", lambda match: f"{match[1]}{int(match[2]) * 2}"),
+    "cgroup": (r"^(mkdir -p \S+)", r"\1-x"),
+    "replica": (r"(launch/product-service-)\d", r"\g<1>9"),
+    "mirrored to": (r" mirror dev (\S+)", r" mirror dev lo"),
+    "sent, not mirrored": (r" egress mirror ", " egress redirect "),
+    "mirrored direction": (r"(dev \S+) (ingress|egress) pref", r"\1 \2 pref 7 pref"),
+    "some frames": (r"match u32 0 0", "match u32 0 1"),
+    "some protocols": (r"protocol all", "protocol arp"),
+    "every packet": (r" --syn", ""),
+    "group": (r"(--nflog-group )(\d+)", _more),
+    "request": (r"(X-Request-ID: day-)4", r"\g<1>9"),
+    "link captured": (r"-i eth0 -w", "-i lo -w"),
+    "VNI": (r"( id )(\d+)", _more),
+    "UDP port": (r"(dstport )(\d+)", _more),
+    "learning tunnel": (r" nolearning", ""),
+    "fragments": (r" df set", " df unset"),
+    "port that learns": (r" learning off", " learning on"),
+    "port that floods": (r" flood off", " flood on"),
+    "port that floods groups": (r"mcast_flood off", "mcast_flood on"),
+    "port that asks": (r"neigh_suppress on", "neigh_suppress off"),
+    "entry's MAC": (r"(02:(?:\w\w:){4})(\w\w)(?= dev)", _next_byte),
+    "neighbour's MAC": (r"(lladdr (?:\w\w:){5})(\w\w)", _next_byte),
+    "entry that ages": (r"nud permanent", "nud reachable"),
+    "answer": (r"^(invoke course.answer \d+) .*", r"\1 nonsense"),
 }
+#: How a long command is continued; each of its lines is an option that may be forgotten.
+_CONTINUED = " \\\n    "
 
 
 def mutants(solution: Solution) -> Iterator[Mutant]:
@@ -68,6 +94,10 @@ def mutants(solution: Solution) -> Iterator[Mutant]:
         yield Mutant(f"left out: {command}", part, (*before, *after))
         if command.startswith("iptables ") and " -A " in command:
             yield Mutant(f"twice: {command}", part, (*before, command, command, *after))
+        lines = command.split(_CONTINUED)
+        for number in range(1, len(lines) - 1):
+            shorter = _CONTINUED.join(lines[:number] + lines[number + 1 :])
+            yield Mutant(f"forgotten: {lines[number]}", part, (*before, shorter, *after))
         for what, (pattern, replacement) in ALTERATIONS.items():
             altered = re.sub(pattern, replacement, command, count=1)
             if altered != command:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # a lesson loads only the world that it is in
     from twinstack.namespaces.world import NamespaceWorld
     from twinstack.overlay.world import Overlay
 
+#: Enough to be apart.
+_HOSTS = 2
 _JOURNAL = TypeAdapter(Journal)
 _Result = TypeVar("_Result")
 
@@ -100,7 +102,7 @@ class _Base:
 
     @property
     def bare(self) -> bool:
-        return not (self.services and self.lesson.services)
+        return not self.services
 
     @property
     def enter(self) -> str:
@@ -163,7 +165,7 @@ class OverlayGround(_Base):
 
     @cached_property
     def _overlay(self) -> Overlay:
-        return self.worlds.overlay(None, self.lesson.shape, lost=frozenset(), **self._options)
+        return self.worlds.overlay(_HOSTS, self.lesson.shape, lost=frozenset(), **self._options)
 
     @cached_property
     def _world(self) -> NamespaceWorld:

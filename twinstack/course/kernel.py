@@ -19,6 +19,7 @@ from twinstack.linux import iptables, netns, process, procfs, rtnetlink
 from twinstack.linux.netlink import Netlink
 from twinstack.model import names
 from twinstack.model.names import link_group
+from twinstack.model.plan import Plan
 from twinstack.namespaces import (
     apply_links,
     cgroups,
@@ -33,7 +34,7 @@ from twinstack.namespaces.facts import NetFacts, ProgramFacts
 from twinstack.namespaces.process_steps import ReplicaProcess
 from twinstack.namespaces.removals import removals
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, VethPair, created, network_steps
-from twinstack.namespaces.vxlan_steps import VxlanEntries
+from twinstack.namespaces.vxlan_steps import SourceRoute, VxlanEntries
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.state import host_sysctls
 from twinstack.state.paths import InstancePaths
@@ -101,6 +102,8 @@ def take_away(world: NamespaceWorld, assignments: Sequence[Assignment]) -> None:
         world.stop(process_step.replica)
     for entries in (step for step in chosen if isinstance(step, VxlanEntries)):
         apply_links.set_entries(replace(entries, remote=frozenset(), neighbours=frozenset()))
+    for route in (step for step in chosen if isinstance(step, SourceRoute)):
+        _restore_route(route, plan)
     gone = {step for each in assignments if each.whole for step in each.steps} - {*stopped}
     facts = observe.observe(plan, steps)
     todo = removals(
@@ -112,6 +115,15 @@ def take_away(world: NamespaceWorld, assignments: Sequence[Assignment]) -> None:
     partly = [step for each in assignments if not each.whole for step in each.steps]
     _empty([step for step in partly if isinstance(step, Rules)])
     _detach(step.host_end for step in partly if isinstance(step, VethPair))
+
+
+def _restore_route(step: SourceRoute, plan: Plan) -> None:
+    """Let a segment be reached from the bridge's address, as the kernel has it by itself."""
+    (gateway,) = (each.gateway for each in plan.segments if each.bridge == step.bridge)
+    words = (
+        f"ip route replace {step.subnet} dev {step.bridge} proto kernel scope link src {gateway}"
+    )
+    process.run(words.split())
 
 
 def _empty(steps: Sequence[Rules]) -> None:

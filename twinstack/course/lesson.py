@@ -74,7 +74,7 @@ class Lesson:
     host: str = ""  # of an overlay: the one on which the parts are
     shape: str = "flat"
     policy: bool = False  # the flows are enforced
-    services: bool = True  # False: the network alone, without processes
+    services: bool = False  # it cannot be done with the network alone
 
     @property
     def name(self) -> str:

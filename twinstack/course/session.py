@@ -182,6 +182,9 @@ class Course:
         progress: Progress,
     ) -> tuple[LessonUnderWay, Ground]:
         """Remove what an earlier lesson left by hand, and record the next one."""
+        if lesson.services and not services:
+            cause, remedy = "its parts are of services", "leave --no-services out"
+            raise WrongUse(lesson.name, "cannot be taught", cause, remedy)
         ground = self._ground(lesson, services)
         own = own_steps(lesson, ground.plan)  # a mistake in the topology comes before any change
         if before:

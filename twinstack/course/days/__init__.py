@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from twinstack.course.days import day1, day2, day5
+from twinstack.course.days import day1, day2, day3, day4, day5, day6, day7
 from twinstack.course.lesson import Lesson
 
-LESSONS: tuple[Lesson, ...] = (
-    day1.DAY,
-    day2.DAY,
-    day5.DAY,
+LESSONS: tuple[Lesson, ...] = tuple(
+    module.DAY for module in (day1, day2, day3, day4, day5, day6, day7)
 )
