@@ -24,6 +24,7 @@ from front import (
     policy,
     swarm,
     topology,
+    tour,
     traffic,
     why,
 )
@@ -43,6 +44,7 @@ namespace = Collection(
     conntrack.conntrack,
     flows.flows,
     topology.topology,
+    tour.tour,
     why.why,
     *map(collection, NOUNS),
 )

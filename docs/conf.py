@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The navigation. A page that is in none of the groups fails the build.
 GROUPS = {
-    "Start": ["docs/seed", "docs/habits", "docs/services", "docs/host", "docs/faq"],
+    "Start": ["docs/seed", "docs/tour", "docs/habits", "docs/services", "docs/host", "docs/faq"],
     "The two worlds": [
         "docs/architecture",
         "docs/namespaces",

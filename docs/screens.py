@@ -32,6 +32,7 @@ _TITLES = {
     "faq": "Four of the answers, on a terminal",
     "live": "A service is restarted while it serves",
     "logs": "One request's lines in the logs of all services",
+    "tour": "Two screens of the tour: a veth pair and its bridge; a flow denied",
     "tasks": "The tasks of one noun, and the help of one of them",
 }
 # Rich's own measures at this ratio of a letter's width to its height. Units: px.
@@ -135,7 +136,7 @@ def tasks_session() -> str:
 
 def pictures() -> dict[str, str]:
     """Draw every session, and the Swarm, by its file's name."""
-    drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("faq", "live", "logs")}
+    drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("faq", "live", "logs", "tour")}
     drawn["tasks.svg"] = screen(tasks_session(), _TITLES["tasks"])
     swarm = json.loads((RECORDED / "swarm.json").read_text(encoding="utf-8"))
     drawn["swarm.svg"] = tables.swarm(swarm["status"], swarm["recorded"])
