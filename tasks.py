@@ -26,6 +26,7 @@ from front import (
     policy,
     swarm,
     topology,
+    tour,
     traffic,
     why,
 )
@@ -45,6 +46,7 @@ namespace = Collection(
     conntrack.conntrack,
     flows.flows,
     topology.topology,
+    tour.tour,
     why.why,
     *map(collection, NOUNS),
 )

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The navigation. A page that is in none of the groups fails the build.
 GROUPS = {
-    "Start": ["docs/seed", "docs/habits", "docs/services", "docs/host", "docs/faq"],
+    "Start": ["docs/seed", "docs/tour", "docs/habits", "docs/services", "docs/host", "docs/faq"],
     "Course": ["docs/course/README", *(f"docs/course/day-{day}" for day in range(1, 8))],
     "The two worlds": [
         "docs/architecture",

@@ -45,6 +45,7 @@ from twinstack.policy.drops import DropReport
 from twinstack.policy.show import ShownPolicies
 from twinstack.policy.verdict import HostVerdicts, VerifiedPolicies
 from twinstack.swarm.status import SwarmStatus
+from twinstack.tour.report import TourReport
 
 SCHEMAS = Path(__file__).with_name("schemas")
 #: What every task with `--json` prints; the first that fits: the task's name, its noun's rest, its
@@ -95,6 +96,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "swarm.status": (SwarmStatus,),
     "swarm.up": (SwarmStatus,),
     "topology": (Topologies,),
+    "tour": (TourReport,),
     "traffic.capture": (CaptureResult,),
     "traffic.journey": (Journeys,),
     "traffic.report": (TrafficReport,),

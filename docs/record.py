@@ -1,10 +1,10 @@
 """Record what running worlds print and draw, for these pages: needs root, and some minutes.
 
-    .venv/bin/python -m docs.record [net] [drill] [both] [swarm]
+    .venv/bin/python -m docs.record [net] [drill] [tour] [both] [swarm]
 
 All of it, or the parts named. The worlds are up on a host of their own, in namespaces as the tests
-make them, under an instance of their own: those of the machine are not touched. `net`, `drill` and
-`swarm` record sessions (docs/recorded/), `net` and `both` also the pictures and texts of
+make them, under an instance of their own: those of the machine are not touched. `net`, `drill`, `tour`
+and `swarm` record sessions (docs/recorded/), `net` and `both` also the pictures and texts of
 docs/topology.md and docs/journey.md. What was recorded is drawn by `docs/screens.py`, at the end.
 """
 
@@ -107,6 +107,12 @@ def drill(host: Sandbox) -> None:
     keep(host, "drill", *(on_terminal(host, line) for line in lines))
 
 
+def tour(host: Sandbox) -> None:
+    """Record two screens of the tour, on a terminal of the usual size."""
+    host.invoke("net.up")
+    keep(host, "tour", on_terminal(host, "invoke tour --yes --screens veth,deny", rows=24))
+
+
 def both(host: Sandbox) -> None:
     """Record both worlds, tiered: Docker's topology, and one request's journey."""
     host.invoke("net.up", "--shape", "tiered")
@@ -136,6 +142,7 @@ def swarm(host: Sandbox) -> None:
 PARTS: dict[str, Callable[[Sandbox], None]] = {
     "net": net,
     "drill": drill,
+    "tour": tour,
     "both": both,
     "swarm": swarm,
 }
@@ -191,10 +198,10 @@ def note(host: Sandbox) -> str:
     )
 
 
-def on_terminal(host: Sandbox, line: str) -> str:
+def on_terminal(host: Sandbox, line: str, rows: int = 50) -> str:
     """Run a shell's line on a terminal; gives it after its prompt, and all that was printed."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, COLUMNS))
+    termios.tcsetwinsize(theirs, (rows, COLUMNS))
     process = host.start("bash", "-c", line, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     printed = b"".join(_read(ours, process)).decode()

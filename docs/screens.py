@@ -33,6 +33,7 @@ _TITLES = {
     "faq": "Four of the answers, on a terminal",
     "live": "A service is restarted while it serves",
     "logs": "One request's lines in the logs of all services",
+    "tour": "Two screens of the tour: a veth pair and its bridge; a flow denied",
     "tasks": "The tasks of one noun, and the help of one of them",
     "course-1": "Half of day 1 is built, and course.check says what differs",
     "course-2": "The last chain of day 2 is filled, and localhost:8080 answers",
@@ -143,10 +144,12 @@ def tasks_session() -> str:
 
 def pictures() -> dict[str, str]:
     """Draw every session, and the Swarm, by its file's name."""
-    drawn = {f"{name}.svg": screen(*_titled(name)) for name in ("drill", "faq", "live", "logs")}
+    drawn = {}
     for name in _TITLES:
-        if name.startswith("course-") and (RECORDED / f"{name}.txt").exists():
-            drawn[f"course/day-{name.removeprefix('course-')}.svg"] = screen(*_titled(name))
+        course = name.startswith("course-")
+        if name != "tasks" and (not course or (RECORDED / f"{name}.txt").exists()):
+            file = f"course/day-{name.removeprefix('course-')}" if course else name
+            drawn[f"{file}.svg"] = screen(*_titled(name))
     drawn["tasks.svg"] = screen(tasks_session(), _TITLES["tasks"])
     swarm = json.loads((RECORDED / "swarm.json").read_text(encoding="utf-8"))
     drawn["swarm.svg"] = tables.swarm(swarm["status"], swarm["recorded"])

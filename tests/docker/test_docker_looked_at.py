@@ -8,9 +8,11 @@ from tests.support.docker_world import fetch
 from tests.support.own_engine import in_namespace
 from tests.support.sandbox import eventually
 from twinstack.compose.world import DockerWorld
+from twinstack.drill.site import Site
 from twinstack.observe.connections import snapshot
 from twinstack.observe.detail.read import read
 from twinstack.observe.picture import collect
+from twinstack.tour.screens import chosen
 
 pytestmark = pytest.mark.docker
 
@@ -99,3 +101,14 @@ def test_a_replica_is_looked_at_closely_as_in_the_other_world(up: DockerWorld):
 
     # nginx gathers a second of its lines.
     eventually(lambda: requests_of_the_edge()[-1:] == ["/api/products"], within_s=10)
+
+
+def test_the_tours_commands_show_a_containers_parts(up: DockerWorld):
+    (screen,) = chosen("docker")
+    site = Site(up)
+    address, ports = (
+        in_namespace("bash", "-c", site.written(command)) for command in screen.commands[:2]
+    )
+    assert str(up.plan.replica("product-service").docker_address) in address
+    ends = {link.name for link in up.links() if link.kind == "host end"}
+    assert {port.partition("@")[0] for port in ports.split()} >= ends

@@ -56,7 +56,7 @@ def test_nothing_is_loaded():
     assert "font-face" not in svg
 
 
-@pytest.mark.parametrize("name", ["faq", "live", "logs"])
+@pytest.mark.parametrize("name", ["faq", "live", "logs", "tour"])
 def test_a_kept_session_says_when_and_on_what_it_was_recorded(name: str):
     session, note = screens.recorded(name)
     assert session.count("$ ") >= 2

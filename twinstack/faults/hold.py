@@ -92,7 +92,7 @@ def holding(world: LocalWorld) -> Iterator[FaultHold]:
     Raises: Missing when it is not up; Locked; what a fault that cannot be taken away raises.
     """
     require_root("chaos")
-    with locked(InstancePaths(world.plan.instance), world.name), _terminable():
+    with locked(InstancePaths(world.plan.instance), world.name), terminable():
         if not world.main_pids():
             raise world.absence()
         drill_record.refuse(world.plan.instance, world.name, "chaos")
@@ -109,7 +109,7 @@ def holding(world: LocalWorld) -> Iterator[FaultHold]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block; a thread other than the main one cannot."""
     if threading.current_thread() is not threading.main_thread():
         yield

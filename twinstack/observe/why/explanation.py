@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import HOST
 from twinstack.model.topology import WorldName
 from twinstack.observe.why import causes_far, causes_host, causes_near, rules
-from twinstack.observe.why.case import Case, End, FailureCause
+from twinstack.observe.why.case import Case, Cause, End, FailureCause
 from twinstack.observe.why.evidence import Evidence, MetRule
 
 #: A cause is looked for from the source on; the kernel's own reason, where nothing else is found.
@@ -23,6 +24,8 @@ ANSWERED = (
     causes_far.unwell,
 )
 _UNKNOWN = "unknown"
+#: Gives each link of the way, with what is said of it.
+Places = Callable[[Case], Iterator[tuple[str, str]]]
 #: The hooks at which the filter table judges, and NAT rewrites.
 _SHOWN_TABLES = ("filter", "nat", "raw", "mangle")
 
@@ -52,7 +55,7 @@ class JudgedBy:
 class Explanation:
     """Whether a connection passes, and why. Units: milliseconds."""
 
-    world: WorldName
+    world: WorldName | Literal["overlay"]
     source: str
     destination: str
     address: str
@@ -83,12 +86,17 @@ class Explanations:
     worlds: tuple[Explanation, ...]
 
 
-def explain(evidence: Evidence) -> Explanation:
-    """Find out whether the attempt passed; and where it did not, the cause."""
+def explain(
+    evidence: Evidence, causes: Sequence[Cause] = CAUSES, places: Places | None = None
+) -> Explanation:
+    """Find out whether the attempt passed; and where it did not, the cause.
+
+    `causes` are looked for in their order, `places` gives the links of the way.
+    """
     case = Case(evidence)
     question, attempt = evidence.question, evidence.attempt
     passes = _passes(evidence)
-    cause_found = None if passes else _cause(case)
+    cause_found = None if passes else _cause(case, causes)
     return Explanation(
         world=question.world,
         source=question.source,
@@ -102,8 +110,8 @@ def explain(evidence: Evidence) -> Explanation:
         cause=cause_found.cause if cause_found else "",
         sentence=cause_found.sentence if cause_found else _success(case),
         remedy=cause_found.remedy if cause_found else "",
-        hops=tuple(_hops(case, cause_found)),
-        rules=tuple(_judged(evidence)),
+        hops=tuple(_hops(case, cause_found, places or _places)),
+        rules=tuple(judged(evidence)),
         rewrites=tuple(_rewrites(evidence)),
         tracked=evidence.tracked,
         drops=tuple(
@@ -121,9 +129,10 @@ def _passes(evidence: Evidence) -> bool:
     return attempt.outcome in {"answered", "open"} and attempt.status < 500
 
 
-def _cause(case: Case) -> FailureCause:
+def _cause(case: Case, causes: Sequence[Cause]) -> FailureCause:
     """Give the first cause that the evidence shows."""
-    causes = ANSWERED if case.evidence.attempt.outcome == "answered" else CAUSES
+    if case.evidence.attempt.outcome == "answered":
+        causes = ANSWERED
     return next((found for look in causes if (found := look(case))), None) or _unexplained(case)
 
 
@@ -172,7 +181,7 @@ def _unexplained(case: Case) -> FailureCause:
     )
 
 
-def _hops(case: Case, cause_found: FailureCause | None) -> Iterator[Hop]:
+def _hops(case: Case, cause_found: FailureCause | None, places: Places) -> Iterator[Hop]:
     """List the way: the ends with their routes, each link in its order, the listener."""
     evidence = case.evidence
     question, attempt = evidence.question, evidence.attempt
@@ -182,7 +191,7 @@ def _hops(case: Case, cause_found: FailureCause | None) -> Iterator[Hop]:
         stops = end.segment.bridge_in(question.world) if end else stops
     hops = [_source(case)]
     answers = {packet.place for packet in evidence.replies()}
-    for place, detail in _places(case):
+    for place, detail in places(case):
         watched = place in evidence.places
         seen = (evidence.seen(place), place in answers) if watched else (None, None)
         hops.append(Hop(place, detail, *seen))
@@ -201,16 +210,16 @@ def _places(case: Case) -> Iterator[tuple[str, str]]:
     """Describe each link of the way, in its order: in, out, bridges, and in again."""
     near, far = case.near, case.far
     if near:
-        yield f"{near.name}/{near.link}", _inside(near)
-        yield from _outside(near)
+        yield f"{near.name}/{near.link}", inside(near)
+        yield from outside(near)
     bridges = {end.segment.bridge_in(case.evidence.question.world) for end in (near, far) if end}
     ordered = [place for place in case.evidence.places if place in bridges]
     for place in (*ordered, *sorted(bridges - set(ordered))):
         link = case.evidence.host.links.get(place)
-        yield place, _bridge(link) if link else "is not there"
+        yield place, bridge(link) if link else "is not there"
     if far:
-        yield from _outside(far)
-        yield f"{far.name}/{far.link}", _inside(far)
+        yield from outside(far)
+        yield f"{far.name}/{far.link}", inside(far)
 
 
 def _source(case: Case) -> Hop:
@@ -225,29 +234,33 @@ def _source(case: Case) -> Hop:
     return Hop(question.source, f"route: {route.link}{via}{neighbour}", None, None)
 
 
-def _inside(end: End) -> str:
+def inside(end: End) -> str:
+    """Describe the link in a replica's namespace."""
     if end.inside is None:
         return "is not there"
     held = ", ".join(sorted(end.inside.addresses)) or "no address"
-    return f"{held}, {_state(end.inside)}, MTU {end.inside.mtu}"
+    return f"{held}, {state(end.inside)}, MTU {end.inside.mtu}"
 
 
-def _outside(end: End) -> Iterator[tuple[str, str]]:
+def outside(end: End) -> Iterator[tuple[str, str]]:
+    """Describe the host's end of a replica's pair, where it is known."""
     if end.outside is None:
         if end.host_link:
             yield end.host_link, "is not there"
         return
     port = f"port of {end.outside.master}, {end.outside.port_state}"
-    yield end.host_link, f"{port if end.outside.master else 'no port'}, {_state(end.outside)}"
+    yield end.host_link, f"{port if end.outside.master else 'no port'}, {state(end.outside)}"
 
 
-def _bridge(link: LinkFacts) -> str:
+def bridge(link: LinkFacts) -> str:
+    """Describe a bridge."""
     held = ", ".join(sorted(link.addresses)) or "no address"
     filtered = ", frames pass iptables" if link.filtered else ""
-    return f"bridge {held}, {_state(link)}{filtered}"
+    return f"bridge {held}, {state(link)}{filtered}"
 
 
-def _state(link: LinkFacts) -> str:
+def state(link: LinkFacts) -> str:
+    """Say whether a link is up, and its other end too."""
     return "up" if link.up and link.carrier else "no carrier" if link.up else "down"
 
 
@@ -266,7 +279,7 @@ def _listener(case: Case) -> Hop:
     return Hop(place, f"{listening}, {state}; {case.evidence.attempt.outcome}", None, None)
 
 
-def _judged(evidence: Evidence) -> Iterator[JudgedBy]:
+def judged(evidence: Evidence) -> Iterator[JudgedBy]:
     """Give the rules that accepted or dropped, or rewrote; each once."""
     seen: set[tuple[str, str, str]] = set()
     for rule in evidence.rules:

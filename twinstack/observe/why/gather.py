@@ -8,17 +8,20 @@ answer says so and rests on the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import child, dropped_packets, iptables, nft_trace
 from twinstack.linux.packet_ring import MEMORY_BYTES, CapturePoint, Ring, captured, opened
 from twinstack.linux.process import run
-from twinstack.model.plan import HOST, OUTSIDE
+from twinstack.model.plan import HOST, OUTSIDE, Plan
+from twinstack.model.topology import WorldName
 from twinstack.observe.capture.targets import capture_point, short_label
 from twinstack.observe.why import facts, headers
 from twinstack.observe.why.attempt import ProbeSocket
@@ -37,7 +40,7 @@ from twinstack.observe.why.question import Question
 from twinstack.observe.why.rules import is_legacy, met_rule
 from twinstack.policy.outside import outside
 from twinstack.printable import counted
-from twinstack.world import Link, LocalWorld
+from twinstack.world import Link
 
 _KEPT_BYTES, _RETIRE_MS = 128, 20
 #: What the kernel does with the last packet comes after the client's answer.
@@ -45,9 +48,36 @@ _AFTER_S = 0.05
 Namespaces = Mapping[str, Path | None]
 
 
-def gather(world: LocalWorld, question: Question) -> Evidence:
+class AskedWorld(Protocol):
+    """What must be known of a running world to send an attempt through it."""
+
+    @property
+    def name(self) -> WorldName:
+        """Its name."""
+
+    @property
+    def plan(self) -> Plan:
+        """What is deployed."""
+
+    def links(self) -> tuple[Link, ...]:
+        """List its interfaces. Raises: Missing when it is not up."""
+
+    def namespaces(self) -> dict[str, Path | None]:
+        """Map the host and each present replica to its network namespace."""
+
+    def main_pids(self) -> dict[str, int]:
+        """Give the main process of each running replica."""
+
+
+def gather(
+    world: AskedWorld,
+    question: Question,
+    beside: Mapping[str, Path] = MappingProxyType({}),
+    points: Sequence[CapturePoint] = (),
+) -> Evidence:
     """Send one attempt through a running world, and observe it.
 
+    `beside` are more namespaces that its packets may pass, and `points` more links.
     Raises: Missing when the world, or an end of the attempt, is not up; StepFailed; CannotTell.
     """
     links = world.links()  # before a word: the world may not be up
@@ -56,12 +86,13 @@ def gather(world: LocalWorld, question: Question) -> Evidence:
         cause, remedy = "it does not run", f'run "invoke {world.name}.up"'
         raise Missing(question.source, "cannot ask for anything", cause, remedy)
     with _ends(world, question, namespaces) as (asked, chosen):
-        return _observed(world, asked, chosen, _way(asked, links))
+        way = (replace(capture_point(link), label=short_label(link)) for link in _way(asked, links))
+        return _observed(world, asked, {**chosen, **beside}, [*way, *points])
 
 
 @contextmanager
 def _ends(
-    world: LocalWorld, question: Question, namespaces: Namespaces
+    world: AskedWorld, question: Question, namespaces: Namespaces
 ) -> Iterator[tuple[Question, Namespaces]]:
     """Give the namespaces that matter, with the machine outside while it is needed."""
     wanted = {HOST, question.source, question.destination} & namespaces.keys()
@@ -102,7 +133,7 @@ class Watched:
 
 
 def _watched(
-    world: LocalWorld,
+    world: AskedWorld,
     question: Question,
     address: str,
     namespaces: Namespaces,
@@ -147,7 +178,7 @@ def _watched(
 
 
 def _observed(
-    world: LocalWorld, question: Question, namespaces: Namespaces, way: tuple[Link, ...]
+    world: AskedWorld, question: Question, namespaces: Namespaces, points: list[CapturePoint]
 ) -> Evidence:
     """Make the attempt, then look at what it met."""
     pids = world.main_pids()
@@ -157,7 +188,6 @@ def _observed(
         named, entry = facts.hosts_entry(own_pid, question.destination)
     address = entry or question.address
     throttled_us = facts.throttled_us(pid)
-    points = [replace(capture_point(link), label=short_label(link)) for link in way]
     watched = _watched(world, question, address, namespaces, points)
     attempt = watched.attempt
     # The destination's way back is to the client as it was seen there, after NAT.
@@ -264,12 +294,12 @@ def _met(
             yield met_rule(where, trace, head, saved, order)
 
 
-def _ports(world: LocalWorld, question: Question) -> frozenset[int]:
+def _ports(world: AskedWorld, question: Question) -> frozenset[int]:
     """List the ports that servers have: the client's must be another one."""
     return frozenset({question.port, *(replica.port for replica in world.plan.replicas)})
 
 
-def _server_ports(world: LocalWorld, question: Question) -> frozenset[int]:
+def _server_ports(world: AskedWorld, question: Question) -> frozenset[int]:
     """List the ports that the attempt's packets may have at the other end: before NAT, and after.
 
     Only where NAT may act is there another one: this host's published ports.

@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from twinstack.model.vxlan import VXLAN_BYTES, VXLAN_PORT
+
 _IPV4 = struct.Struct(">BxHxxxxBB2xII")  # version and size, length, TTL, protocol, addresses
 _PORTS = struct.Struct(">HH")
 _ETHERNET_BYTES = 14
@@ -69,5 +71,8 @@ def read(packet: bytes) -> Headers | None:
 
 
 def read_frame(frame: bytes) -> Headers | None:
-    """Read an Ethernet frame, as `read`."""
-    return read(frame[_ETHERNET_BYTES:]) if frame[12:14] == b"\x08\x00" else None
+    """Read an Ethernet frame, as `read`; of one that VXLAN carries, the frame within."""
+    head = read(frame[_ETHERNET_BYTES:]) if frame[12:14] == b"\x08\x00" else None
+    if head and (head.protocol, head.destination_port) == ("udp", VXLAN_PORT):
+        return read_frame(frame[VXLAN_BYTES:]) or head
+    return head

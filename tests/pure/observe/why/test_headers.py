@@ -34,6 +34,19 @@ def test_a_ping_has_its_identifier_where_the_client_is():
     assert str(request) == "10.0.0.40 > 10.0.0.60"
 
 
+def framed(inner: bytes) -> bytes:
+    return bytes(12) + b"\x08\x00" + inner
+
+
+@pytest.mark.parametrize(("port", "protocol"), [(4789, "tcp"), (4790, "udp")])
+def test_of_a_frame_in_vxlan_the_frame_within_is_read(port: int, protocol: str):
+    inner = framed(packet(6, struct.pack(">HHI", 40_000, 5432, 0)))
+    outer = packet(17, struct.pack(">HHHHBxxxI", 51_618, port, 0, 0, 8, 7300 << 8) + inner)
+    read = headers.read_frame(framed(outer))
+    assert read is not None
+    assert read.protocol == protocol
+
+
 ATTEMPT = headers.Attempted(
     "tcp", 40_000, frozenset({"10.0.0.40"}), frozenset({"10.0.0.1"}), frozenset({5432})
 )
