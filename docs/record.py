@@ -3,9 +3,9 @@
     .venv/bin/python -m docs.record [net] [drill] [tour] [both] [swarm]
 
 All of it, or the parts named. The worlds are up on a host of their own, in namespaces as the tests
-make them, under an instance of their own: those of the machine are not touched. `net`, `drill`, `tour`
-and `swarm` record sessions (docs/recorded/), `net` and `both` also the pictures and texts of
-docs/topology.md and docs/journey.md. What was recorded is drawn by `docs/screens.py`, at the end.
+make them, under an instance of their own: those of the machine are not touched. `net`, `drill`,
+`tour` and `swarm` record sessions (docs/recorded/), `net` and `both` also the pictures and texts
+of docs/topology.md and docs/journey.md. `docs/screens.py` draws what was recorded, at the end.
 """
 
 from __future__ import annotations

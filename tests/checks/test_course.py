@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.course_inside import CourseDriver, course_driver
 from tests.support.course_mutants import mutants
-from tests.support.kernel_state import kernel_state, unlike
+from tests.support.kernel_state import State, kernel_state, unlike
 from tests.support.sandbox import INVOKE, Sandbox, differences, snapshot
 from twinstack.course.days import LESSONS
 from twinstack.course.lesson import the_lesson
@@ -99,7 +99,7 @@ def test_each_mistake_fails_and_names_its_part(
         assert counts["refused"] >= len(every) * 0.9
 
 
-def _reference(host: Sandbox, day: int) -> dict[str, object]:
+def _reference(host: Sandbox, day: int) -> State:
     """Give the kernel as `net.up` alone makes it for a lesson's plan."""
     lesson = the_lesson(LESSONS, day)
     policy = "--policy" if lesson.policy else "--no-policy"

@@ -162,9 +162,13 @@ def planted(ground: OverlayGround) -> Iterator[Planted]:
     )
     store = next(name for name in ("redis-cache", "postgres-db") if where[name] != where[source])
     yield case("no-flow", "true", "true", asked=(source, store), passes_after=False)
-    lose = partial(_lose, overlay, far)
-    again = partial(shell, f"ip link set ve-{far} up; {_UP}")
-    yield Planted("host-lost", ends, lose, again, f"ve-{far}")
+    yield Planted(
+        "host-lost",
+        ends,
+        partial(_lose, overlay, far),
+        partial(shell, f"ip link set ve-{far} up; {_UP}"),
+        f"ve-{far}",
+    )
 
 
 def _lose(overlay: Overlay, host: str) -> None:
