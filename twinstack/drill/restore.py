@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from twinstack.compose.render import container_name
 from twinstack.drill import rules
 from twinstack.drill.difference import Difference, differences
 from twinstack.drill.ground import AnyWorld, SpreadWorld, entrances
@@ -211,19 +212,11 @@ def _replaced(route: str, link: Callable[[str], str]) -> str:
 
 def remove_replica(world: AnyWorld, name: str) -> None:
     """Remove what there is of a replica, so that `up` makes it again. Raises: TwinstackError."""
-    if world.name == "docker":
-        run(
-            ["docker", "--host", world.engine.url, "rm", "--force", _container(world, name)],  # type: ignore[attr-defined]
-            check=False,
-        )
+    if engine := getattr(world, "engine", None):
+        container = container_name(world.plan, world.plan.replica(name))
+        run(["docker", "--host", engine.url, "rm", "--force", container], check=False)
         return
     if isinstance(world, SpreadWorld):
         return  # `up` finds what is gone; else its hosts are made again
     world.stop(name)
     run(["ip", "netns", "delete", name], check=False)
-
-
-def _container(world: AnyWorld, name: str) -> str:
-    from twinstack.compose.render import container_name
-
-    return container_name(world.plan, world.plan.replica(name))
