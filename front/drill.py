@@ -19,9 +19,9 @@ from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no world
     from twinstack.drill.check import Checked
+    from twinstack.drill.ground import AnyWorld
     from twinstack.drill.hints import Hint
     from twinstack.drill.put import Begun
-    from twinstack.world import LocalWorld
 
 _LEVELS, _LONGEST_NAME = 4, 60
 _RULES = (
@@ -80,7 +80,7 @@ def drill_list(_: Context, json: bool = False) -> None:
         "name": "a drill of drill.list; unset: one is drawn, and not named",
         "level": "1 to 4: draw one of this level; 0: of any",
         "seed": "draws the drill and where it is put, the same ones again; negative: a random one",
-        "world": "net or docker; unset: the one that is up",
+        "world": "net, docker or overlay; unset: the one that is up",
         "student": "the name to note for drill.report",
     },
 )
@@ -109,18 +109,30 @@ def drill_start(
     answer(json, begun, _begun_text(begun, named=bool(name)))
 
 
-def _up(name: str) -> LocalWorld:
+def _up(name: str) -> AnyWorld:
     """Give the world that is named, or that is up. Raises: WrongUse; Missing."""
     if name:
-        one_of("world", name, WORLDS)
-        found = running(name)
-        if found is None:
-            raise world_of(name).absence()
-        return found
-    for each in WORLDS:
-        if found := running(each):
-            return found
-    raise none_up("drill.start", "has nothing to break")
+        one_of("world", name, (*WORLDS, "overlay"))
+    for each in (name,) if name else (*WORLDS, "overlay"):
+        if each == "overlay":
+            if found := _overlay():
+                return found
+        elif world := running(each):
+            return world
+    if name == "overlay":
+        raise Missing("overlay", "is not up", remedy='run "invoke overlay.up"')
+    raise world_of(name).absence() if name else none_up("drill.start", "has nothing to break")
+
+
+def _overlay(*, present: bool = True) -> AnyWorld | None:
+    """Give the overlay as one world; `present`: if it is up."""
+    from twinstack.drill.ground import SpreadWorld
+    from twinstack.overlay import record
+
+    here = stack.from_environment()
+    if present and record.read(here.instance) is None:
+        return None
+    return SpreadWorld(here.overlay())
 
 
 def _begun_text(begun: Begun, *, named: bool) -> str:
@@ -137,7 +149,7 @@ def _begun_text(begun: Begun, *, named: bool) -> str:
     )
 
 
-def _drilled(task_name: str) -> LocalWorld:
+def _drilled(task_name: str) -> AnyWorld:
     """Give the world of the drill that is under way. Raises: Missing."""
     from twinstack.faults import drill_record
 
@@ -147,6 +159,10 @@ def _drilled(task_name: str) -> LocalWorld:
     if underway is None:
         remedy = 'run "invoke drill.start"'
         raise Missing(task_name, "has nothing to act on", "no drill is under way", remedy)
+    if underway.world == "overlay":
+        overlay = _overlay(present=False)
+        assert overlay is not None
+        return overlay
     return world_of(underway.world, shape=underway.shape)
 
 

@@ -1,4 +1,7 @@
-"""Each drill holds what it promises in the namespace world, and a killed one can be taken out."""
+"""Each drill holds what it promises in the namespace world, and a killed one can be taken out.
+
+Its sample is tests/e2e/test_drill.py: one student's way, havoc, and a kill.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,6 @@ def test_every_drill_is_seen_repaired_refused_and_taken_out(
     failures = drill_inside.on_host(host, names, shape)
     tell(f"{shape}: {len(names)} drills tried, {len(failures)} failures")
     assert failures == []
-
-
-def test_a_drill_is_seen_repaired_refused_and_taken_out(host: Sandbox, full: bool) -> None:
-    """The sample: one drill; all of them are `invoke check.drills`."""
-    if not full:
-        assert drill_inside.on_host(host, ["not-started-again"], "flat") == []
 
 
 @pytest.mark.long

@@ -38,7 +38,7 @@ def before(flat: Sandbox) -> State:
 
 
 @pytest.fixture
-def host(flat: Sandbox, before: State) -> Iterator[Sandbox]:
+def sound(flat: Sandbox, before: State) -> Iterator[Sandbox]:
     """Give the host with its world as it was, and see that it is so afterwards."""
     yield flat
     flat.invoke("drill.stop", check=False)
@@ -53,8 +53,9 @@ def read(host: Sandbox, *words: str, code: int = 0) -> dict[str, Any]:
 
 
 def test_a_student_finds_no_help_in_up_takes_a_hint_repairs_and_is_in_the_table(
-    host: Sandbox,
+    sound: Sandbox,
 ) -> None:
+    host = sound
     begun = read(host, "drill.start", "not-started-again", "--student", "Ada")
     assert "nobody can put anything into a cart" in begun["symptom"]
     refused = host.invoke("net.up", check=False)
@@ -78,7 +79,8 @@ def _supervisor(words: str) -> str:
     return f"{path} /usr/bin/python3 -m supervisor.supervisorctl -c {conf} {words}"
 
 
-def test_whatever_a_student_destroys_there_is_a_way_back(host: Sandbox) -> None:
+def test_whatever_a_student_destroys_there_is_a_way_back(sound: Sandbox) -> None:
+    host = sound
     host.run("ip", "link", "add", "other0", "type", "dummy")
     try:
         host.invoke("drill.start", "frozen", "--seed", "1")
@@ -95,7 +97,8 @@ def test_whatever_a_student_destroys_there_is_a_way_back(host: Sandbox) -> None:
         host.run("ip", "link", "del", "other0")
 
 
-def test_a_start_that_is_killed_is_taken_back_by_stop(host: Sandbox) -> None:
+def test_a_start_that_is_killed_is_taken_back_by_stop(sound: Sandbox) -> None:
+    host = sound
     record = f"/proc/{host.host}/root/run/twinstack/{host.instance}/drill.json"
     started = host.start(INVOKE, "drill.start", "not-started-again")
     deadline = time.monotonic() + 30
@@ -109,7 +112,8 @@ def test_a_start_that_is_killed_is_taken_back_by_stop(host: Sandbox) -> None:
     assert {each["state"] for each in host.status().values()} == {"healthy"}
 
 
-def test_what_cannot_be_asked_is_one_line(host: Sandbox) -> None:
+def test_what_cannot_be_asked_is_one_line(sound: Sandbox) -> None:
+    host = sound
     host.invoke("drill.start", "not-started-again")
     for words, code, says in (
         (("drill.start", "frozen"), 1, "a drill is under way in the net world"),

@@ -17,6 +17,7 @@ from tests.support.sandbox import Sandbox, sandbox
 from twinstack import stack
 from twinstack.drill.catalogue import DRILLS
 from twinstack.drill.choose import find
+from twinstack.drill.ground import SpreadWorld
 
 
 def say(line: str) -> None:
@@ -24,13 +25,14 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def inside(names: list[str], seed: int) -> int:
+def inside(names: list[str], shape: str, seed: int) -> int:
     """Try drills in the world that is up here; give how many fail."""
     failed = 0
     for name in names:
         began = time.monotonic()
         say(name)
-        world = stack.from_environment().net()
+        here = stack.from_environment()
+        world = SpreadWorld(here.overlay()) if shape == "overlay" else here.net()
         failures = list(tried(world, find(name), say, seed=seed))
         for failure in failures:
             sys.stdout.write(f"{name}: {failure}\n")
@@ -41,11 +43,13 @@ def inside(names: list[str], seed: int) -> int:
 
 def on_host(host: Sandbox, names: list[str], shape: str, seed: int = 1) -> list[str]:
     """Try drills in a shape's world, brought up for it; give what fails."""
-    host.invoke("net.up", "--shape", shape)
-    words = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.drill_inside")
-    done = host.start(*words, "--inside", f"--seed={seed}", *names, stdout=-1)
+    overlay = shape == "overlay"
+    words = ("overlay.up", "--hosts", "2") if overlay else ("net.up", "--shape", shape)
+    host.invoke(*words, timeout_s=240)
+    program = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.drill_inside")
+    done = host.start(*program, "--inside", f"--shape={shape}", f"--seed={seed}", *names, stdout=-1)
     output, _ = done.communicate(timeout=60 + 60 * len(names))
-    host.invoke("net.down")
+    host.invoke("overlay.down" if overlay else "net.down")
     lines = output.splitlines()
     return lines if done.returncode in {0, 1} else [*lines, f"exit code {done.returncode}"]
 
@@ -59,11 +63,11 @@ def main() -> int:
     given = parser.parse_args()
     names = given.names or [drill.name for drill in DRILLS if "net" in drill.worlds]
     if given.inside:
-        return min(inside(names, given.seed), 1)
+        return min(inside(names, given.shape, given.seed), 1)
     failures: list[str] = []
     with sandbox(f"drill{os.getpid() % 1000}") as host:
         for shape in (given.shape,) if given.shape else ("flat", "tiered"):
-            chosen = [name for name in names if shape in find(name).shapes]
+            chosen = [name for name in names if shape in (*find(name).shapes, "overlay")]
             if chosen:
                 say(f"== {shape}")
                 failures += on_host(host, chosen, shape, given.seed)

@@ -9,18 +9,17 @@ from contextlib import suppress
 from twinstack.drill import check, hints, put, take_out
 from twinstack.drill.difference import differences
 from twinstack.drill.drill import Drill
+from twinstack.drill.ground import AnyWorld, SpreadWorld, site_of
 from twinstack.drill.shell import Shell
-from twinstack.drill.site import Site
 from twinstack.drill.snapshot import scope_of, take
 from twinstack.errors import TwinstackError
 from twinstack.faults import drill_record as record
-from twinstack.world import LocalWorld
 
 TIMEOUT_S = 90.0
 Say = Callable[[str], None]
 
 
-def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterator[str]:
+def tried(world: AnyWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterator[str]:
     """Name all that a drill fails to keep, in the order of trying; leaves the world as it was."""
     began = time.monotonic()
     before = take(world)
@@ -55,13 +54,14 @@ def tried(world: LocalWorld, drill: Drill, say: Say, *, seed: int = 1) -> Iterat
         if found.symptom_gone:
             yield "its symptom goes by itself"
         if drill.restart and not found.solved:
-            world.restart(drill.restart, timeout_s=TIMEOUT_S, progress=lambda _line: None)
+            if not isinstance(world, SpreadWorld):
+                world.restart(drill.restart, timeout_s=TIMEOUT_S, progress=lambda _line: None)
             found = check.check(world)
             if found.solved:
                 yield f"a restart of {drill.restart} repairs it"
         if record.read(instance):
             for command in drill.wrong:
-                Shell.of(world).run(Site(world, target).written(command))
+                Shell.of(world).run(site_of(world, target).written(command))
             found = check.check(world)
             sentences = (found.sentence, *found.findings)
             say(f"  with the wrong repair: {found.sentence}")

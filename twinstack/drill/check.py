@@ -14,11 +14,12 @@ from twinstack.drill import snapshot
 from twinstack.drill.choose import find
 from twinstack.drill.difference import Difference, differences
 from twinstack.drill.drill import Drill
-from twinstack.drill.site import Site
+from twinstack.drill.ground import AnyWorld, SpreadWorld, site_of
 from twinstack.drill.under_way import drilling, is_sound, underway_of, until
 from twinstack.errors import TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
+from twinstack.overlay.verify import verdicts
 from twinstack.policy.verdict import CellResult, PolicyVerdict
 from twinstack.policy.verify import verify
 from twinstack.printable import counted
@@ -65,7 +66,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def check(world: LocalWorld, *, within_s: float = FELT_WITHIN_S) -> Checked:
+def check(world: AnyWorld, *, within_s: float = FELT_WITHIN_S) -> Checked:
     """Look whether the drill of a world is repaired; if so it is over.
 
     Raises: Missing when none is under way; TwinstackError when its start was killed.
@@ -99,11 +100,11 @@ def check(world: LocalWorld, *, within_s: float = FELT_WITHIN_S) -> Checked:
 
 
 def _judged(
-    world: LocalWorld, drill: Drill, underway: Underway, within_s: float
+    world: AnyWorld, drill: Drill, underway: Underway, within_s: float
 ) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
     """Give whether the symptom is gone, what is not as it must be, and what strangers lost."""
     if not until(lambda: is_sound(world, drill, underway.target), within_s):
-        return False, (f"still: {Site(world, underway.target).written(drill.symptom)}",), ()
+        return False, (f"still: {site_of(world, underway.target).written(drill.symptom)}",), ()
     found: list[str] = []
     strangers: list[str] = []
     try:
@@ -118,7 +119,7 @@ def _judged(
     return True, tuple(dict.fromkeys(found)), tuple(strangers)
 
 
-def _unhealthy(world: LocalWorld, within_s: float) -> Iterator[str]:
+def _unhealthy(world: AnyWorld, within_s: float) -> Iterator[str]:
     deadline = time.monotonic() + within_s
     while True:
         states = [state for state in world.status() if state.state != "healthy"]
@@ -128,7 +129,7 @@ def _unhealthy(world: LocalWorld, within_s: float) -> Iterator[str]:
     yield from (f"{state.name} is {state.state}" for state in states)
 
 
-def _pending(world: LocalWorld) -> Iterator[str]:
+def _pending(world: AnyWorld) -> Iterator[str]:
     preview = world.preview()
     if preview.refused:
         yield preview.refused
@@ -136,7 +137,7 @@ def _pending(world: LocalWorld) -> Iterator[str]:
         yield f"{change.step.name} {change.reason}"
 
 
-def _unlike(world: LocalWorld) -> tuple[Difference, ...]:
+def _unlike(world: AnyWorld) -> tuple[Difference, ...]:
     before = snapshot.read_before(world.plan.instance)
     if before is None:
         return ()
@@ -144,9 +145,13 @@ def _unlike(world: LocalWorld) -> tuple[Difference, ...]:
     return differences(before, after, snapshot.scope_of(world, after.links))
 
 
-def _unwanted_flows(world: LocalWorld) -> Iterator[str]:
+def _unwanted_flows(world: AnyWorld) -> Iterator[str]:
     """Ask the whole truth table. Raises: CannotTell, StepFailed."""
-    yield from flow_sentences(verify(world.plan, _enforcement(world)))
+    if isinstance(world, SpreadWorld):
+        for verdict in verdicts(world.overlay).values():
+            yield from flow_sentences(verdict)
+    else:
+        yield from flow_sentences(verify(world.plan, _enforcement(world)))
 
 
 def flow_sentences(verdict: PolicyVerdict) -> Iterator[str]:

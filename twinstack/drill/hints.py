@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 from twinstack.drill.check import Checked, check
 from twinstack.drill.choose import find
+from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.shell import Shell
-from twinstack.drill.site import Site
 from twinstack.drill.under_way import drilling, underway_of
 from twinstack.errors import TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import HINT_COSTS
 from twinstack.reconcile import Progress
-from twinstack.world import LocalWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Hint:
     points: int  # that are left
 
 
-def hint(world: LocalWorld) -> Hint:
+def hint(world: AnyWorld) -> Hint:
     """Give the next hint, and note it. Raises: Missing; TwinstackError after the last."""
     instance = world.plan.instance
     with drilling(instance):
@@ -36,7 +35,7 @@ def hint(world: LocalWorld) -> Hint:
         if underway.hints >= len(drill.hints):
             cause = f"all {len(drill.hints)} were given"
             raise TwinstackError("drill.hint", "has no more", cause, 'see "invoke drill.solve"')
-        text = Site(world, underway.target).written(drill.hints[underway.hints])
+        text = site_of(world, underway.target).written(drill.hints[underway.hints])
         taken = replace(underway, hints=underway.hints + 1)
         record.write(instance, taken)
         return Hint(drill.name, taken.hints, text, HINT_COSTS[taken.hints - 1], taken.points)
@@ -52,14 +51,14 @@ class Solution:
     checked: Checked
 
 
-def solve(world: LocalWorld, *, progress: Progress) -> Solution:
+def solve(world: AnyWorld, *, progress: Progress) -> Solution:
     """Run the reference repair word for word, explain it, and check. Raises: as `check`."""
     instance = world.plan.instance
     with drilling(instance):
         underway = underway_of(instance)
         drill = find(underway.drill)
         record.write(instance, replace(underway, shown=True))
-        site, shell = Site(world, underway.target), Shell.of(world)
+        site, shell = site_of(world, underway.target), Shell.of(world)
         commands = []
         for command in drill.repair:
             commands.append(site.written(command))  # as the world names it by now

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from twinstack.drill import snapshot, take_out
 from twinstack.drill.choose import choose
 from twinstack.drill.drill import Drill
+from twinstack.drill.ground import AnyWorld, changing, site_of
 from twinstack.drill.shell import Shell
-from twinstack.drill.site import Site
 from twinstack.drill.under_way import all_hold, drilling, until
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
@@ -18,9 +18,6 @@ from twinstack.faults import record as faults
 from twinstack.faults.drill_record import Underway
 from twinstack.linux import procfs
 from twinstack.reconcile import Progress
-from twinstack.state.lock import locked
-from twinstack.state.paths import InstancePaths
-from twinstack.world import LocalWorld
 
 #: How long a symptom may take to show. Units: seconds.
 _SHOWS_WITHIN_S, _BACK_WITHIN_S = 20.0, 60.0
@@ -40,7 +37,7 @@ class Begun:
 
 
 def start(
-    world: LocalWorld, name: str, *, level: int, seed: int, student: str, progress: Progress
+    world: AnyWorld, name: str, *, level: int, seed: int, student: str, progress: Progress
 ) -> Begun:
     """Put a drill into a world that is up and as declared, and see that its symptom shows.
 
@@ -49,13 +46,13 @@ def start(
     """
     instance, shape = world.plan.instance, world.plan.shape
     drill, target = choose(world.name, shape, name, level, seed)
-    site, shell = Site(world, target), Shell.of(world)
+    site, shell = site_of(world, target), Shell.of(world)
     with drilling(instance):
         if other := record.read(instance):
             # Not its name: who looks for it may not know it.
             cause = f"a drill is under way in the {other.world} world"
             raise _refused(cause, 'end it with "invoke drill.stop"')
-        with locked(InstancePaths(instance), world.name):
+        with changing(world):
             _require_sound(world)
             probes = tuple(map(site.written, drill.probes))
             if failing := [probe for probe in probes if not shell.holds(probe)]:
@@ -106,7 +103,7 @@ def _refused(cause: str, remedy: str = "") -> TwinstackError:
     return TwinstackError("drill.start", "is refused", cause, remedy)
 
 
-def _require_sound(world: LocalWorld) -> None:
+def _require_sound(world: AnyWorld) -> None:
     """Check that a world is up and as declared. Raises: its absence; TwinstackError."""
     if not world.main_pids():
         raise world.absence()
@@ -114,9 +111,10 @@ def _require_sound(world: LocalWorld) -> None:
         raise _refused(wrong, f'run "invoke {world.name}.up"')
 
 
-def _wrong(world: LocalWorld) -> Iterator[str]:
-    for fault in faults.left(world.plan.instance, world.name):
-        yield f"{fault} is in the world"
+def _wrong(world: AnyWorld) -> Iterator[str]:
+    if world.name != "overlay":
+        for fault in faults.left(world.plan.instance, world.name):
+            yield f"{fault} is in the world"
     for state in world.status():
         if state.state != "healthy":
             yield f"{state.name} is {state.state}"

@@ -11,8 +11,10 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from twinstack.compose.render import container_name
 from twinstack.drill import rules
 from twinstack.drill.difference import Difference, differences
+from twinstack.drill.ground import AnyWorld, SpreadWorld, entrances
 from twinstack.drill.kernel_state import Scope
 from twinstack.drill.shell import Shell
 from twinstack.drill.snapshot import Snapshot, link_names, scope_of, take
@@ -21,7 +23,6 @@ from twinstack.linux.iptables import RESTORE
 from twinstack.linux.process import run
 from twinstack.model.plan import HOST
 from twinstack.reconcile import Progress
-from twinstack.world import LocalWorld
 
 _MOST_LINES = 4
 
@@ -30,7 +31,7 @@ _MOST_LINES = 4
 class Restorer:
     """Brings a world back to a snapshot."""
 
-    world: LocalWorld
+    world: AnyWorld
     before: Snapshot
     progress: Progress
     timeout_s: float
@@ -84,30 +85,22 @@ class Restorer:
         after = take(self.world, self.before)
         scope = scope_of(self.world, after.links)
         shell = Shell.of(self.world)
-        namespaces = self.world.namespaces() if len(after.places) > 1 else {}
+        ways = entrances(self.world)
         for place, now in after.places.items():
             was = self.before.places.get(place)
             if was is None or not now.network:
                 continue
             inside = scope if place == HOST else Scope(all_of_it=True)
-            path = self.world.host_namespace if place == HOST else namespaces.get(place)
-            enter = ["nsenter", f"--net={path}"] if path else []
             if text := rules.restoring(was.rules, now.rules, inside):
-                run([*enter, *RESTORE], stdin=text, check=False)
+                run([*ways.get(place, ()), *RESTORE], stdin=text, check=False)
         actual = _actual_names(self.world)
         for each in differences(self.before, after, scope):
-            words = shlex.join(enter_words(self.world, each.place))
+            words = "" if each.place == HOST else shlex.join(ways.get(each.place, ()))
             for command in commands(each, actual.get(each.place, {})):
                 shell.run(f"{words} {command}".strip())
 
 
-def enter_words(world: LocalWorld, place: str) -> list[str]:
-    """Give the words that enter a replica's network namespace from the host's shell."""
-    path = None if place == HOST else world.namespaces().get(place)
-    return ["nsenter", f"--net={path}"] if path else []
-
-
-def _actual_names(world: LocalWorld) -> dict[str, dict[str, str]]:
+def _actual_names(world: AnyWorld) -> dict[str, dict[str, str]]:
     host, inside = link_names(world)
     named = {HOST: host, **inside}
     return {place: {shown: name for name, shown in links.items()} for place, links in named.items()}
@@ -217,19 +210,13 @@ def _replaced(route: str, link: Callable[[str], str]) -> str:
     return " ".join(words)
 
 
-def remove_replica(world: LocalWorld, name: str) -> None:
+def remove_replica(world: AnyWorld, name: str) -> None:
     """Remove what there is of a replica, so that `up` makes it again. Raises: TwinstackError."""
-    if world.name == "docker":
-        run(
-            ["docker", "--host", world.engine.url, "rm", "--force", _container(world, name)],  # type: ignore[attr-defined]
-            check=False,
-        )
+    if engine := getattr(world, "engine", None):
+        container = container_name(world.plan, world.plan.replica(name))
+        run(["docker", "--host", engine.url, "rm", "--force", container], check=False)
         return
+    if isinstance(world, SpreadWorld):
+        return  # `up` finds what is gone; else its hosts are made again
     world.stop(name)
     run(["ip", "netns", "delete", name], check=False)
-
-
-def _container(world: LocalWorld, name: str) -> str:
-    from twinstack.compose.render import container_name
-
-    return container_name(world.plan, world.plan.replica(name))

@@ -6,9 +6,9 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 
+from twinstack.drill.ground import AnyWorld
 from twinstack.errors import StepFailed
 from twinstack.faults import drill_record
-from twinstack.world import LocalWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Shell:
     prefix: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, world: LocalWorld) -> Shell:
+    def of(cls, world: AnyWorld) -> Shell:
         """Give the shell of a world's host, whose `docker` speaks to the world's engine."""
         host = world.host_namespace
         enter = ("nsenter", f"--net={host}") if host else ()

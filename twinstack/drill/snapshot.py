@@ -14,13 +14,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from twinstack.drill import kernel_state, processes
+from twinstack.drill.ground import AnyWorld, entrances, host_plan
 from twinstack.drill.kernel_state import PlaceState, Scope
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import TwinstackError
 from twinstack.linux.process import run
 from twinstack.model.plan import HOST
+from twinstack.model.topology import WorldName
 from twinstack.state import records
 from twinstack.state.paths import InstancePaths
-from twinstack.world import LocalWorld
 
 #: Of `docker inspect`: what a compose file, a command or a student can set.
 _CONTAINER = {
@@ -57,30 +58,27 @@ def write_before(instance: str, snapshot: Snapshot) -> None:
     records.write(InstancePaths(instance).run / "drill-before.json", _JSON, snapshot)
 
 
-def scope_of(world: LocalWorld, links: dict[str, str]) -> Scope:
+def scope_of(world: AnyWorld, links: dict[str, str]) -> Scope:
     """Tell what of the host is a world's own."""
-    plan, docker = world.plan, world.name == "docker"
+    plan, docker = host_plan(world), world.name == "docker"
+    kind: WorldName = "docker" if docker else "net"
     chains = (f"TS-{plan.instance}-{'D-' if docker else ''}", *(("DOCKER",) if docker else ()))
-    networks = tuple(segment.subnet_in(world.name) for segment in plan.segments)
-    bridges = {segment.bridge_in(world.name) for segment in plan.segments}
+    networks = tuple(segment.subnet_in(kind) for segment in plan.segments)
+    bridges = {segment.bridge_in(kind) for segment in plan.segments}
     return Scope(frozenset({*bridges, *links}), networks, chains, links)
 
 
-def take(world: LocalWorld, before: Snapshot | None = None) -> Snapshot:
+def take(world: AnyWorld, before: Snapshot | None = None) -> Snapshot:
     """Read the whole state of a world, some of which may be missing; `before` adds its names.
 
     Raises: Missing; StepFailed.
     """
     host, inside = link_names(world)
     links = {**(before.links if before else {}), **host}
-    namespaces = {HOST: world.host_namespace}
-    with suppress(Missing):
-        namespaces |= world.namespaces()
     waiting: dict[str, tuple[Scope, kernel_state.Reader]] = {}
-    for name, path in namespaces.items():
+    for name, enter in entrances(world).items():
         shown = inside.get(name, {})
         scope = scope_of(world, links) if name == HOST else Scope(all_of_it=True, shown=shown)
-        enter = ["nsenter", f"--net={path}"] if path else []
         waiting[name] = scope, kernel_state.begin_reading(enter)
     held = dict(_held(world))
     engine = getattr(world, "engine", None)
@@ -94,7 +92,7 @@ def take(world: LocalWorld, before: Snapshot | None = None) -> Snapshot:
     return Snapshot(links, places)
 
 
-def link_names(world: LocalWorld) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+def link_names(world: AnyWorld) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """Map our links on the host, and inside each replica, to names that last."""
     host: dict[str, str] = {}
     inside: dict[str, dict[str, str]] = {}
@@ -111,7 +109,7 @@ def link_names(world: LocalWorld) -> tuple[dict[str, str], dict[str, dict[str, s
     return host, inside
 
 
-def _held(world: LocalWorld) -> Iterator[tuple[str, dict[str, str]]]:
+def _held(world: AnyWorld) -> Iterator[tuple[str, dict[str, str]]]:
     members: dict[str, list[int]] = {}
     for process in world.processes():
         members.setdefault(process.replica, []).append(process.pid)
@@ -119,7 +117,7 @@ def _held(world: LocalWorld) -> Iterator[tuple[str, dict[str, str]]]:
         yield replica, processes.state_of(pid, members.get(replica, []))
 
 
-def _inspected(world: LocalWorld, url: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _inspected(world: AnyWorld, url: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Give what the engine has of our containers, by replica, and of our networks, of the host."""
     docker = ["docker", "--host", url]
     label = f"label=twinstack.instance={world.plan.instance}"

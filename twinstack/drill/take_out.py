@@ -9,21 +9,20 @@ from twinstack.drill import snapshot
 from twinstack.drill.choose import find
 from twinstack.drill.difference import Difference
 from twinstack.drill.drill import Drill
+from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.restore import Restorer
 from twinstack.drill.shell import Shell
-from twinstack.drill.site import Site
 from twinstack.drill.under_way import drilling, is_sound, underway_of, until
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Attempt, Underway
 from twinstack.reconcile import Progress
-from twinstack.world import LocalWorld
 
 _SOUND_WITHIN_S = 15.0
 
 
 def stop(
-    world: LocalWorld, *, timeout_s: float, progress: Progress
+    world: AnyWorld, *, timeout_s: float, progress: Progress
 ) -> tuple[Attempt, tuple[Difference, ...]]:
     """Take a drill out; give its attempt, and what strangers lost or gained meanwhile.
 
@@ -38,7 +37,7 @@ def stop(
 
 
 def take_out(
-    world: LocalWorld, drill: Drill, underway: Underway, progress: Progress, timeout_s: float
+    world: AnyWorld, drill: Drill, underway: Underway, progress: Progress, timeout_s: float
 ) -> tuple[Difference, ...]:
     """Undo, then bring the world back to what it was; give what strangers lost or gained.
 
@@ -62,9 +61,9 @@ def take_out(
     return left
 
 
-def _undo(world: LocalWorld, drill: Drill, underway: Underway) -> None:
+def _undo(world: AnyWorld, drill: Drill, underway: Underway) -> None:
     """Run the commands that take the fault away, past failures, as the world names them now."""
-    site, shell = Site(world, underway.target), Shell.of(world)
+    site, shell = site_of(world, underway.target), Shell.of(world)
     for command, written in zip(drill.undo or drill.repair, underway.undo, strict=False):
         text = written if record.is_safe(written, underway.pids) else ""
         with suppress(TwinstackError, KeyError, OSError):

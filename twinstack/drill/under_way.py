@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from twinstack.drill.drill import Drill
+from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.shell import Shell
-from twinstack.drill.site import Site
 from twinstack.errors import Missing, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.world import LocalWorld, require_root
+from twinstack.world import require_root
 
 _POLL_S = 0.3
 
@@ -45,9 +45,9 @@ def all_hold(shell: Shell, probes: Sequence[str], tries: int) -> bool:
     return all(shell.holds(probe) for probe in probes for _ in range(tries))
 
 
-def is_sound(world: LocalWorld, drill: Drill, target: str) -> bool:
+def is_sound(world: AnyWorld, drill: Drill, target: str) -> bool:
     """Tell whether every probe of a drill holds now."""
-    site = Site(world, target)
+    site = site_of(world, target)
     try:
         probes = tuple(map(site.written, drill.probes))
     except (TwinstackError, KeyError):  # what they name is not there

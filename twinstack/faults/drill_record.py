@@ -17,11 +17,11 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 
 from twinstack.errors import TwinstackError
 from twinstack.linux import files, procfs
-from twinstack.model.topology import WorldName
 from twinstack.state import records
 from twinstack.state.lock import is_mine, locked, remove_run
 from twinstack.state.paths import LIB, InstancePaths
 
+DrilledWorld = Literal["net", "docker", "overlay"]
 Phase = Literal["starting", "there", "stopping"]
 Outcome = Literal["solved", "shown", "given up", "ended by down"]
 #: Each hint costs more than the one before; who is shown the solution keeps none.
@@ -35,7 +35,7 @@ class Underway:
     """A drill that is under way. Units: `started` in seconds since 1970."""
 
     drill: str
-    world: WorldName
+    world: DrilledWorld
     shape: str
     target: str
     seed: int
@@ -60,7 +60,7 @@ class Attempt:
     """A drill that is over. Units: seconds; `started` since 1970."""
 
     drill: str
-    world: WorldName
+    world: DrilledWorld
     shape: str
     target: str
     seed: int
@@ -146,7 +146,7 @@ def forget(instance: str) -> None:
         files.remove(run / name)
 
 
-def refuse(instance: str, world: WorldName, task: str) -> None:
+def refuse(instance: str, world: DrilledWorld, task: str) -> None:
     """Refuse to change a world that a drill is under way in. Raises: TwinstackError; CannotTell."""
     underway = read(instance)
     if underway and underway.world == world and underway.phase != "stopping":
@@ -155,7 +155,7 @@ def refuse(instance: str, world: WorldName, task: str) -> None:
         raise TwinstackError(task, "is refused", cause, remedy)
 
 
-def take_away(instance: str, world: WorldName, prefix: tuple[str, ...] = ()) -> tuple[str, ...]:
+def take_away(instance: str, world: DrilledWorld, prefix: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Take a drill's fault away before its world is taken down, and name it; past failures.
 
     Nothing is done for the command that takes the drill out itself. Raises: Locked while another
@@ -173,7 +173,7 @@ def take_away(instance: str, world: WorldName, prefix: tuple[str, ...] = ()) -> 
             remove_run(paths, "drill")
 
 
-def _ended(instance: str, world: WorldName, prefix: tuple[str, ...]) -> tuple[str, ...]:
+def _ended(instance: str, world: DrilledWorld, prefix: tuple[str, ...]) -> tuple[str, ...]:
     underway = read(instance)
     if underway is None or underway.world != world:
         return ()

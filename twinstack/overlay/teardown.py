@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from twinstack.faults import drill_record
 from twinstack.namespaces import cgroups, supervisor
 from twinstack.namespaces import teardown as namespace_teardown
 from twinstack.namespaces import world as namespaces
@@ -28,7 +29,8 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     """
     require_root("overlay.down")
     with locked(InstancePaths(underlay_instance(instance)), LOCK):
-        return remove_all(instance, progress, watch)
+        drill = drill_record.take_away(instance, "overlay")
+        return (*drill, *remove_all(instance, progress, watch))
 
 
 def remove_all(instance: str, progress: Progress, watch: Watch) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from twinstack.errors import Missing
+from twinstack.faults import drill_record
 from twinstack.linux import br_netfilter, mounts
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
@@ -78,6 +79,7 @@ class Overlay:
         require_root("overlay.up")
         instance = self.plan.instance
         with locked(self._paths, teardown.LOCK):
+            drill_record.refuse(instance, "overlay", "overlay.up")
             fresh = record.read(instance) is None
             try:
                 self._prepare(progress)

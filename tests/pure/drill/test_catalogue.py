@@ -10,6 +10,7 @@ import pytest
 from tests.support.project import ROOT
 from twinstack.drill.catalogue import DRILLS
 from twinstack.drill.drill import Drill
+from twinstack.drill.overlay_site import OverlaySite, SpreadPlace
 from twinstack.drill.site import Place, Site
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
@@ -24,17 +25,19 @@ def texts(drill: Drill) -> tuple[str, ...]:
     return (*commands, *drill.hints, drill.symptom, drill.explanation)
 
 
-def unknown(text: str, plan: Plan, *, targets: bool) -> list[str]:
+def unknown(
+    text: str, plan: Plan, *, targets: bool, place: type = Place, site: type = Site
+) -> list[str]:
     """Name what stands in braces and is nothing that a site has."""
     replicas = {replica.name for replica in plan.replicas} | ({"target"} if targets else set())
-    alone = {"instance"} | {name for name, member in vars(Site).items() if not name.startswith("_")}
+    alone = {"instance"} | {name for name, member in vars(site).items() if not name.startswith("_")}
     found = []
     for _, field, _, _ in string.Formatter().parse(text):
         if field is None:
             continue
         name, _, attribute = field.partition(".")
         start, _, towards = name.partition("[")
-        known = start in replicas and hasattr(Place, attribute)
+        known = start in replicas and hasattr(place, attribute)
         known = known and towards.rstrip("]") in {"", *replicas}
         if not known and field not in alone:
             found.append(field)
@@ -69,9 +72,13 @@ def test_a_drill_is_for_worlds_shapes_and_replicas_that_there_are(drill: Drill) 
 
 @each
 def test_what_a_drill_names_in_braces_is_there(drill: Drill) -> None:
+    spread = "overlay" in drill.worlds  # such a drill is for nothing else
+    assert not spread or drill.worlds == ("overlay",)
+    kinds: dict[str, type] = {"place": SpreadPlace, "site": OverlaySite} if spread else {}
     for shape in drill.shapes:
-        wrong = [unknown(text, PLANS[shape], targets=bool(drill.targets)) for text in texts(drill)]
-        assert [field for fields in wrong for field in fields] == []
+        for text in texts(drill):
+            wrong = unknown(text, PLANS[shape], targets=bool(drill.targets), **kinds)
+            assert wrong == [], text
 
 
 def test_a_name_that_is_not_there_is_found() -> None:
