@@ -7,6 +7,7 @@ from twinstack.drill.catalogue import (
     conntrack,
     links,
     nat,
+    overlay,
     processes,
     routes,
     rules,
@@ -21,5 +22,6 @@ DRILLS: tuple[Drill, ...] = (
     *nat.DRILLS,
     *rules.DRILLS,
     *conntrack.DRILLS,
+    *overlay.DRILLS,
     *processes.DRILLS,
 )
