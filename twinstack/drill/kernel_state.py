@@ -29,7 +29,8 @@ _LOOKS = (
     "grep -rHs . /proc/sys/net/ipv4 /proc/sys/net/ipv6/conf /proc/sys/net/netfilter",
 )
 SCRIPT = "".join(f"{{ {look}; }} 2>/dev/null; echo {_BETWEEN}\n" for look in _LOOKS)
-_LINK = ("mtu", "master", "txqlen", "ifalias", "num_tx_queues", "inet6_addr_gen_mode")
+#: Not txqlen: a qdisc that was put and taken away leaves it set where it was not.
+_LINK = ("mtu", "master", "ifalias", "num_tx_queues", "inet6_addr_gen_mode")
 _DEVICE = frozenset({"dev", "iif", "oif"})
 _FLAGS = ("NOARP", "PROMISC", "ALLMULTI")
 _BRIDGE = (

@@ -169,7 +169,7 @@ def _link_commands(
     rest: str, was: str | None, now: str | None, link: Callable[[str], str]
 ) -> Iterator[str]:
     match = re.fullmatch(
-        r"(.+) (state|mtu|master|txqlen|flags|ifalias|port \w+|stp_state|ageing_time"
+        r"(.+) (state|mtu|master|flags|ifalias|port \w+|stp_state|ageing_time"
         r"|vlan_filtering|mcast_snooping|nf_call_\w+|forward_delay|group_fwd_mask)",
         rest,
     )
@@ -189,7 +189,7 @@ def _link_commands(
         return
     elif attribute == "state":
         yield f"ip link set {device} {was}"
-    elif attribute in {"mtu", "txqlen"}:
+    elif attribute == "mtu":
         yield f"ip link set {device} {attribute} {was}"
     elif attribute == "ifalias":
         yield f"ip link set {device} alias {shlex.quote(was)}"
