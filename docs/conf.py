@@ -43,7 +43,7 @@ GROUPS = {
         "docs/journey",
         "docs/why",
     ],
-    "Breaking": ["docs/chaos", "docs/orders"],
+    "Breaking": ["docs/drill", "docs/chaos", "docs/orders"],
     "Measuring": ["docs/benchmark", "docs/scale", "bench/README"],
     "Reference": [
         "docs/tasks",

@@ -65,7 +65,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "course.check": (LessonReport,),
     "course.grade": (LessonReport,),
     "course.list": (course.ListedLessons,),
-    "course.solution": (course.Solution,),
+    "course.solution": (course.LessonSolution,),
     "course.start": (course.BegunLesson,),
     "course.stop": (documents.Removed,),
     "docker.build": (docker.BuiltImages,),

@@ -65,7 +65,7 @@ class SolvedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class LessonSolution:
     """The commands of a lesson, part by part."""
 
     parts: tuple[SolvedPart, ...]
@@ -171,7 +171,7 @@ def course_solution(_: Context, day: int = 0, json: bool = False) -> None:
     """Print the commands that make a lesson's parts, for bash."""
     solved = tuple(SolvedPart(*each) for each in _course().solution(day or None))
     blocks = ["\n".join([f"# {part.part}", *part.commands]) for part in solved]
-    answer(json, Solution(solved), "\n\n".join(blocks))
+    answer(json, LessonSolution(solved), "\n\n".join(blocks))
 
 
 @task(help={"student": "the name to show; unset: the one that course.start was given"})

@@ -14,7 +14,6 @@ from twinstack.linux.process import run
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import REGISTRY
 from twinstack.model.topology import WorldName
-from twinstack.world import LocalWorld
 
 #: An instance asks for six seconds; a longer lease was not asked for by an instance.
 _LEASE_S = 6.0
@@ -52,14 +51,16 @@ SELECT 'index ' || indexname, indexdef FROM pg_indexes WHERE schemaname = 'publi
 """
 
 
-def tables_of(world: LocalWorld, pids: dict[str, int]) -> Iterator[tuple[str, dict[str, str]]]:
+def tables_of(
+    plan: Plan, world: WorldName, pids: dict[str, int]
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Give the table of each replica that holds one, by its main process; of none that is down."""
     for name, pid in pids.items():
-        replica = world.plan.replica(name)
+        replica = plan.replica(name)
         if replica.runtime == "postgres":
             yield name, _postgres(replica, pid)
         elif replica.service == REGISTRY:
-            yield name, dict(registered(world.plan, world.name, _registry(replica, pid)))
+            yield name, dict(registered(plan, world, _registry(replica, pid)))
 
 
 def _postgres(replica: Replica, pid: int) -> dict[str, str]:

@@ -7,9 +7,7 @@ by which it talks to another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from twinstack.compose.client import compose_program
@@ -242,28 +240,30 @@ class Place:
         return limits
 
 
-@dataclass(frozen=True)
+#: What stands in braces and is no replica.
+_OWN_NAMES = frozenset({"instance", "url", "runner", "vault", "seccomp", "compose", "compose_file"})
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A running world as a drill's commands name it."""
 
     world: LocalWorld
     target: str = ""  # the replica that the seed drew
 
-    @cached_property
-    def names(self) -> Mapping[str, object]:
-        """Map what may stand in braces to what it means."""
-        places = {each.name: Place(self.world, each.name) for each in self.world.plan.here}
-        drawn = {"target": places[self.target]} if self.target else {}
-        return {
-            **places,
-            **drawn,
-            "instance": self.world.plan.instance,
-            "url": self.url,
-            "runner": self.runner,
-            "vault": self.vault,
-            "seccomp": self.seccomp,
-            **self._composed,
-        }
+    def __getitem__(self, name: str) -> object:
+        """Give what a name in braces stands for. Raises: KeyError."""
+        if name == "target" and self.target:
+            return Place(self.world, self.target)
+        if name in _OWN_NAMES:
+            return getattr(self, name)
+        if any(name == replica.name for replica in self.world.plan.here):
+            return Place(self.world, name)
+        raise KeyError(name)
+
+    @property
+    def instance(self) -> str:
+        return self.world.plan.instance
 
     @property
     def vault(self) -> Path:
@@ -274,11 +274,6 @@ class Site:
     def seccomp(self) -> Path:
         """The filter of system calls that each replica loads; in the namespace world only."""
         return InstancePaths(self.world.plan.instance).run / "conf" / "seccomp.hex"
-
-    @property
-    def _composed(self) -> Mapping[str, object]:
-        docker = self.world.name == "docker"
-        return {"compose": self.compose, "compose_file": self.compose_file} if docker else {}
 
     @property
     def compose_file(self) -> Path:
@@ -315,4 +310,4 @@ class Site:
 
     def written(self, command: str) -> str:
         """Put what the names in braces mean into a command; {{ and }} stand for braces."""
-        return command.format_map(self.names)
+        return command.format_map(self)

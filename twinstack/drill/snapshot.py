@@ -60,12 +60,17 @@ def write_before(instance: str, snapshot: Snapshot) -> None:
 
 def scope_of(world: AnyWorld, links: dict[str, str]) -> Scope:
     """Tell what of the host is a world's own."""
-    plan, docker = host_plan(world), world.name == "docker"
-    kind: WorldName = "docker" if docker else "net"
+    plan, kind = host_plan(world), _addressed(world)
+    docker = kind == "docker"
     chains = (f"TS-{plan.instance}-{'D-' if docker else ''}", *(("DOCKER",) if docker else ()))
     networks = tuple(segment.subnet_in(kind) for segment in plan.segments)
     bridges = {segment.bridge_in(kind) for segment in plan.segments}
     return Scope(frozenset({*bridges, *links}), networks, chains, links)
+
+
+def _addressed(world: AnyWorld) -> WorldName:
+    """Say by which world's addresses it goes: an overlay has those of the namespaces."""
+    return "docker" if world.name == "docker" else "net"
 
 
 def take(world: AnyWorld, before: Snapshot | None = None) -> Snapshot:
@@ -83,7 +88,7 @@ def take(world: AnyWorld, before: Snapshot | None = None) -> Snapshot:
     held = dict(_held(world))
     engine = getattr(world, "engine", None)
     inspected = dict(_inspected(world, engine.url)) if engine else {}
-    written = dict(contents.tables_of(world, world.main_pids()))
+    written = dict(contents.tables_of(world.plan, _addressed(world), world.main_pids()))
     places = {
         name: kernel_state.parse(read().stdout, scope) for name, (scope, read) in waiting.items()
     }

@@ -15,7 +15,7 @@ from twinstack.drill.shell import Shell
 from twinstack.drill.under_way import drilling, is_sound, underway_of, until
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
-from twinstack.faults.drill_record import Attempt, Underway
+from twinstack.faults.drill_record import DrillAttempt, Underway
 from twinstack.reconcile import Progress
 
 _SOUND_WITHIN_S = 15.0
@@ -23,7 +23,7 @@ _SOUND_WITHIN_S = 15.0
 
 def stop(
     world: AnyWorld, *, timeout_s: float, progress: Progress
-) -> tuple[Attempt, tuple[Difference, ...]]:
+) -> tuple[DrillAttempt, tuple[Difference, ...]]:
     """Take a drill out; give its attempt, and what strangers lost or gained meanwhile.
 
     Raises: Missing when there is none; what keeps the world from being restored: its record stays.

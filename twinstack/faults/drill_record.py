@@ -56,7 +56,7 @@ class Underway:
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DrillAttempt:
     """A drill that is over. Units: seconds; `started` since 1970."""
 
     drill: str
@@ -77,11 +77,11 @@ class Attempt:
 class Attempts:
     """The drills that are over."""
 
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[DrillAttempt, ...]
 
 
 _UNDERWAY = TypeAdapter(Underway)
-_ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
+_ATTEMPTS = TypeAdapter(tuple[DrillAttempt, ...])
 
 
 def read(instance: str) -> Underway | None:
@@ -95,7 +95,7 @@ def write(instance: str, underway: Underway) -> None:
     records.write(InstancePaths(instance).run / "drill.json", _UNDERWAY, underway)
 
 
-def attempts(instance: str) -> tuple[Attempt, ...]:
+def attempts(instance: str) -> tuple[DrillAttempt, ...]:
     """Read the attempts that are over, the oldest first. Raises: CannotTell."""
     path = LIB / instance / "drills.json"
     return records.read(path, _ATTEMPTS, "look at it, then remove it") or ()
@@ -116,9 +116,9 @@ def forget_attempts(instance: str) -> tuple[str, ...]:
     return names
 
 
-def close(instance: str, underway: Underway, outcome: Outcome) -> Attempt:
+def close(instance: str, underway: Underway, outcome: Outcome) -> DrillAttempt:
     """Note that a drill is over, and how; then forget that it was under way. Raises: OSError."""
-    attempt = Attempt(
+    attempt = DrillAttempt(
         underway.drill,
         underway.world,
         underway.shape,
