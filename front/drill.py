@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,11 +142,18 @@ def _begun_text(begun: Begun, *, named: bool) -> str:
         [
             f"{title}level {begun.level}, in the {begun.world} world, {begun.shape}",
             "",
-            f"    {begun.symptom}",
+            _wrapped(begun.symptom, "    "),
             "",
             'Find the cause and repair it by hand; then "invoke drill.check".',
-            f"{_RULES} The same drill again: --seed {begun.seed}",
+            _wrapped(f"{_RULES} The same drill again: --seed {begun.seed}"),
         ]
+    )
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """Break a text's lines where the terminal ends."""
+    return textwrap.fill(
+        text, width(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
 
 
@@ -177,7 +185,7 @@ def drill_hint(_: Context, json: bool = False) -> None:
 
 def _hint_text(hint: Hint) -> str:
     left = f"{hint.points} points are left"
-    return f"hint {hint.number} of 3 ({hint.cost} points; {left}): {hint.text}"
+    return _wrapped(f"hint {hint.number} of 3 ({hint.cost} points; {left}): {hint.text}")
 
 
 @task()
@@ -201,7 +209,7 @@ def drill_solve(_: Context, json: bool = False) -> None:
     from twinstack.drill import hints
 
     solution = hints.solve(_drilled("drill.solve"), progress=say)
-    text = "\n".join([solution.explanation, "", *_checked_lines(solution.checked)])
+    text = "\n".join([_wrapped(solution.explanation), "", *_checked_lines(solution.checked)])
     answer(json, solution, text, 0 if solution.checked.solved else NOT_SO)
 
 

@@ -29,6 +29,14 @@ HAVOC = (
 )
 
 
+#: As the last hint says it.
+START = (
+    "run=/run/twinstack/$TWINSTACK_INSTANCE; pid=$(cat $run/supervisord.pid);"
+    r" export $(tr '\0' '\n' < /proc/$pid/environ | grep ^PYTHONPATH=);"
+    " /usr/bin/python3 -m supervisor.supervisorctl -c $run/supervisord.conf start order-service"
+)
+
+
 @pytest.fixture(scope="module")
 def before(flat: Sandbox) -> State:
     for table in ("mangle", "raw", "nat"):  # a table stays, once there was a rule in it
@@ -63,7 +71,7 @@ def test_a_student_finds_no_help_in_up_takes_a_hint_repairs_and_is_in_the_table(
     assert "a drill is under way; repair it by hand, or run" in refused.stderr
     assert read(host, "drill.hint")["points"] == 90
     assert read(host, "drill.check", code=1)["symptom_gone"] is False
-    host.run("sh", "-c", _supervisor("start order-service"))
+    host.run("sh", "-c", START)
     solved = read(host, "drill.check")
     assert re.fullmatch(r"solved in .* with 1 hint: 90 points", solved["sentence"])
     attempts = read(host, "drill.report", "--student", "Ada")["attempts"]
@@ -73,15 +81,9 @@ def test_a_student_finds_no_help_in_up_takes_a_hint_repairs_and_is_in_the_table(
     assert host.invoke("drill.check", check=False).returncode == 2
 
 
-def _supervisor(words: str) -> str:
-    conf = "/run/twinstack/$TWINSTACK_INSTANCE/supervisord.conf"
-    path = "PYTHONPATH=$(echo /var/lib/twinstack/software/*/supervisor)"
-    return f"{path} /usr/bin/python3 -m supervisor.supervisorctl -c {conf} {words}"
-
-
 def test_whatever_a_student_destroys_there_is_a_way_back(sound: Sandbox) -> None:
     host = sound
-    host.run("ip", "link", "add", "other0", "type", "dummy")
+    host.run("ip", "link", "add", "other0", "type", "bridge")
     try:
         host.invoke("drill.start", "frozen", "--seed", "1")
         for command in HAVOC:

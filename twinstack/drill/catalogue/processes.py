@@ -57,7 +57,7 @@ DRILLS: tuple[Drill, ...] = (
                 "A program that dies is started again by what runs the world. One that was stopped"
                 " on purpose is not."
             ),
-            "order-service was stopped: start it again by the same means.",
+            "It was stopped: {runner} start {order-service.unit}",
         ),
         repair=("{runner} start {order-service.unit}",),
         explanation=(
