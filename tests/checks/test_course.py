@@ -28,7 +28,7 @@ SAMPLE = 3
 _TOLD = 25
 #: What mutants make under names that are not the lesson's: the student's own to remove.
 _REMOVE_MISNAMED = """
-for link in br-elsewhere $(ls /sys/class/net | grep '^ve-x'); do ip link delete "$link"; done
+for link in br-elsewhere $(ip -o link | grep -oE 've-x[a-z-]+'); do ip link delete "$link"; done
 for name in $(ls /run/netns | grep -e '-x$'); do ip netns delete "$name"; done
 iptables -t mangle -F
 """.replace("done\n", "done 2> /dev/null\n")

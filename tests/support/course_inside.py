@@ -60,6 +60,7 @@ class CourseDriver:
         """Do one thing that succeeds, and give its answer."""
         ended = self.order(do, *arguments)
         assert not ended.error, ended.error
+        assert not ended.killed, f"{do}: a traceback of ours is above"
         return ended.answer
 
     def solution(self, day: int) -> list[tuple[str, list[str]]]:

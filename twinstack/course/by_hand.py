@@ -113,8 +113,14 @@ def _declared(hooks: Iterable[Hook]) -> Iterator[str]:
             yield hook.jump
 
 
-def kind_mismatch(step: Any, facts: Any) -> str | None:
-    """Say that a link has the step's name, but is of another kind."""
+def made_otherwise(step: Any, facts: Any) -> str | None:
+    """Say what a step cannot see, since `up` never makes it: another kind of link, a second jump.
+
+    Whatever is found there is replaced by catching up.
+    """
+    if isinstance(step, Rules):
+        jumps = facts.owned.rules.get(step.hook.table, ()).count(step.hook.jump)
+        return f"the jump from {step.hook.builtin} is there twice" if jumps > 1 else None
     for kind, name in created([step]):
         link = facts.links.get(name)
         if kind != "namespace" and link is not None and link.kind != kind:

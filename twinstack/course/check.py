@@ -61,7 +61,7 @@ def differences(
     def difference(step: AnyStep) -> str | None:
         if isinstance(step, OwnStep):
             return step.difference(printed)
-        return by_hand.kind_mismatch(step, facts) or step.difference(facts)
+        return by_hand.made_otherwise(step, facts) or step.difference(facts)
 
     return tuple(
         sentence(step.name, reason) for step in steps if (reason := difference(step)) is not None

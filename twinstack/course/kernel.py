@@ -6,6 +6,7 @@ started. Everything else is a stranger's and stays.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -64,7 +65,9 @@ def free_names(world: NamespaceWorld) -> PlanNames:
     facts = observe.observe(world.plan, steps)
     preflight.check(world.plan, steps, facts)
     held = [step.key for step in steps if isinstance(step, Sysctl) and step.held]
-    former = tuple((key, facts.sysctls[key]) for key in held if key in facts.sysctls)
+    former = tuple(
+        (key, host_sysctls.former(key) or facts.sysctls[key]) for key in held if key in facts.sysctls
+    )
     return PlanNames(tuple(created(steps)), former)
 
 
@@ -148,21 +151,31 @@ def reclaim(instance: str, noted: PlanNames) -> None:
     _end_processes(instance)
     _remove_chains(instance)
     mark = names.mark(instance)
-    namespaces = [name for kind, name in noted.objects if kind == "namespace"]
-    for name, carried in marks.of_namespaces(namespaces).items():
-        if carried != mark and not _is_anothers(carried, instance):
-            netns.unpin(name)
+    # Links first: a namespace that is unpinned takes them along some time later.
     for kind, name in noted.objects:
         link = marks.read_identities().get(name) if kind != "namespace" else None
         if link is None or _is_anothers(link.alias, instance):
             continue
         if link.alias != mark or link.kind != kind:
-            with Netlink() as netlink:
-                netlink.send([rtnetlink.delete_link(link.index)])
+            _delete(link.index)
+    namespaces = [name for kind, name in noted.objects if kind == "namespace"]
+    for name, carried in marks.of_namespaces(namespaces).items():
+        if carried != mark and not _is_anothers(carried, instance):
+            netns.unpin(name)
     for key, former in noted.sysctls:
-        if not host_sysctls.is_held(key) and not _is_dockers(key):
+        if host_sysctls.former(key) is None and not _is_dockers(key):
             with suppress(FileNotFoundError):
                 (Path("/proc") / procfs.sysctl_path(key)).write_text(former)
+
+
+def _delete(link: int) -> None:
+    """Delete a link; one that is gone already is no failure."""
+    try:
+        with Netlink() as netlink:
+            netlink.send([rtnetlink.delete_link(link)])
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
 
 
 def _is_anothers(mark: str | None, instance: str) -> bool:

@@ -88,9 +88,13 @@ def held_by(holder: str) -> frozenset[str]:
     return frozenset(key for key, held in _read().items() if holder in held.holders)
 
 
-def is_held(key: str) -> bool:
-    """Tell whether anybody holds a sysctl. Raises: CannotTell."""
-    return key in _read()
+def former(key: str) -> str | None:
+    """Give the value that a sysctl had before it was held; None: nobody holds it.
+
+    Raises: CannotTell.
+    """
+    held = _read().get(key)
+    return None if held is None else held.former
 
 
 @contextmanager

@@ -100,5 +100,15 @@ def test_a_link_of_another_kind_is_not_the_one():
     step = next(step for step in STEPS if isinstance(step, Bridge))
     link = replace(FACTS.links[step.link], kind="dummy")
     facts = replace(FACTS, links={**FACTS.links, step.link: link})
-    assert by_hand.kind_mismatch(step, facts) == "is a dummy, not a bridge"
-    assert by_hand.kind_mismatch(step, FACTS) is None
+    assert by_hand.made_otherwise(step, facts) == "is a dummy, not a bridge"
+    assert by_hand.made_otherwise(step, FACTS) is None
+
+
+def test_a_second_jump_is_one_too_many():
+    step = next(step for step in STEPS if isinstance(step, Rules) and step.hook.jump)
+    rules = FACTS.owned.rules
+    more = {**rules, step.hook.table: (*rules[step.hook.table], step.hook.jump)}
+    facts = replace(FACTS, owned=replace(FACTS.owned, rules=more))
+    expected = f"the jump from {step.hook.builtin} is there twice"
+    assert by_hand.made_otherwise(step, facts) == expected
+    assert by_hand.made_otherwise(step, FACTS) is None

@@ -105,5 +105,5 @@ def test_the_table_is_where_the_run_directory_is_at_the_call(
     (tmp_path / "switches.json").write_text(json.dumps(held))
     monkeypatch.setattr(paths, "RUN", tmp_path)
     assert host_sysctls.held_by("t/net") == {"net.ipv4.ip_forward"}
-    assert host_sysctls.is_held("net.ipv4.ip_forward")
-    assert not host_sysctls.is_held("net.ipv4.tcp_syncookies")
+    assert host_sysctls.former("net.ipv4.ip_forward") == "0"
+    assert host_sysctls.former("net.ipv4.tcp_syncookies") is None
