@@ -191,7 +191,7 @@ def test_an_hour_has_gaps_where_a_world_was_down_and_ends_where_it_is_kept(
             page.wait_for_function(f"() => ({PIECES})(['rate', 'docker']).length === 1")
             page.reload()
             assert page.is_checked("[name=range][value='900']")
-            assert page.inner_text("#kept").startswith("means of ten seconds; kept since ")
+            page.wait_for_selector('#kept:text("means of ten seconds; kept since ")')
             # The page goes on as the server does: a mean that has just ended comes by itself.
             length = "async () => (await import('/hour.js')).hour.worlds.net.means.at.length"
             known = page.evaluate(length)

@@ -100,11 +100,18 @@ def test_whichever_worker_is_asked_gives_the_counts_of_all(
             assert seen.value("gateway_in_flight") == 0
 
 
+def is_stopped(pid: int) -> bool:
+    """Say whether every thread of a process is: a signal arrives a moment after it was sent."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(file.read_text().rpartition(") ")[2].startswith("T") for file in threads)
+
+
 def test_a_worker_that_is_silent_fails_the_scrape(tmp_path: Path) -> None:
     """A sum without it would be a counter that falls, which looks like a restart."""
     with serving("granian", tmp_path) as (port, workers):
         os.kill(workers[0], signal.SIGSTOP)
         try:
+            eventually(lambda: is_stopped(workers[0]), within_s=5)
             statuses: list[int | None] = []
             while 503 not in statuses and len(statuses) < 20:
                 statuses.append(status_within(port, "/metrics"))  # it may be the silent one
