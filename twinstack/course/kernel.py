@@ -65,7 +65,9 @@ def free_names(world: NamespaceWorld) -> PlanNames:
     preflight.check(world.plan, steps, facts)
     held = [step.key for step in steps if isinstance(step, Sysctl) and step.held]
     former = tuple(
-        (key, host_sysctls.former(key) or facts.sysctls[key]) for key in held if key in facts.sysctls
+        (key, host_sysctls.former(key) or facts.sysctls[key])
+        for key in held
+        if key in facts.sysctls
     )
     return PlanNames(tuple(created(steps)), former)
 
