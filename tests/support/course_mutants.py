@@ -44,7 +44,7 @@ ALTERATIONS: dict[str, tuple[str, str | Callable[[re.Match[str]], str]]] = {
     "inner end's name": (r"\beth0\b", "eth7"),
     "namespace's name": (r"(netns(?: add| exec)? |-n )([a-z-]+)", r"\1\2-x"),
     "bridge": (r"(master |-[io] |dev |name )br-[a-z]+", r"\1br-elsewhere"),
-    "kind": (r" type bridge$", " type dummy"),
+    "kind": (r" type bridge$", " type veth"),
     "mtu": (r"^(ip link add name \S+)", r"\1 mtu 1400"),
     "hairpin": (r"hairpin on", "hairpin off"),
     "bridge's filter": (r"nf_call_iptables 1", "nf_call_iptables 0"),
