@@ -163,4 +163,4 @@ def test_on_a_terminal_a_screen_fits_also_when_it_is_resized_and_q_ends_it(flat:
     assert "\x1b" not in first + second + third + last
     for printed, columns, rows in ((first, 80, 24), (second, 60, 20)):
         lines = printed.lstrip("\n").splitlines()
-        assert sum(max(1, -(-len(line) // columns)) for line in lines) <= rows
+        assert sum(max(1, -(-len(line) // columns)) for line in lines) <= rows, printed
