@@ -93,7 +93,8 @@ DRILLS: tuple[Drill, ...] = (
         name="no-way-back",
         area="routes",
         level=3,
-        symptom="Orders time out. The product service uses the same database without trouble.",
+        symptom="Orders time out. The order service was restarted, and its own routes were read"
+        " twice: they are right.",
         probes=(ORDERS,),
         put=(
             "{postgres-db.enter} ip route add blackhole {order-service[postgres-db].address}/32",
