@@ -86,10 +86,11 @@ DRILLS = (
         ),
         repair=(_JOIN, _RESTART),
         explanation=(
-            "The container had been taken off its network: the engine removed the veth pair and its"
-            " lines in /etc/hosts, and the processes went on with loopback alone. Put back without"
-            " --ip it gets any free address, where nobody looks for it. What extra_hosts had"
-            " written into /etc/hosts the engine writes again at a start only: hence the restart."
+            "The container had been taken off its network: the engine removed the veth pair and"
+            " every line of /etc/hosts that names who is on that network, and the processes went on"
+            " with loopback alone. Put back without --ip it gets any free address, where nobody"
+            " looks for it. Those of the lines that extra_hosts had brought the engine writes again"
+            " at a start only: hence the restart."
             " On the default bridge besides, it could reach, and be reached by, whatever else runs"
             " there."
         ),
