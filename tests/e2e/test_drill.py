@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.drill_inside import START
 from tests.support.kernel_state import State, kernel_state, unlike
 from tests.support.sandbox import INVOKE, Sandbox
 
@@ -26,14 +27,6 @@ HAVOC = (
     "ip netns exec postgres-db tc qdisc add dev eth0 root tbf rate 1mbit burst 10k latency 50ms",
     "ip netns delete order-service",
     "sysctl -qw net.ipv4.ip_forward=0",
-)
-
-
-#: As the last hint says it.
-START = (
-    "run=/run/twinstack/$TWINSTACK_INSTANCE; pid=$(cat $run/supervisord.pid);"
-    r" export $(tr '\0' '\n' < /proc/$pid/environ | grep ^PYTHONPATH=);"
-    " /usr/bin/python3 -m supervisor.supervisorctl -c $run/supervisord.conf start order-service"
 )
 
 
