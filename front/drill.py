@@ -107,7 +107,7 @@ def drill_start(
     chosen = _up(world)
     drawn = seed if seed >= 0 else random.randrange(2**31)
     begun = put.start(chosen, name, level=level, seed=drawn, student=student, progress=say)
-    answer(json, begun, _begun_text(begun, named=bool(name)))
+    answer(json, begun, _begun_text(begun, name, level))
 
 
 def _up(name: str) -> AnyWorld:
@@ -136,8 +136,8 @@ def _overlay(*, present: bool = True) -> AnyWorld | None:
     return SpreadWorld(here.overlay())
 
 
-def _begun_text(begun: Begun, *, named: bool) -> str:
-    title = f"{begun.drill} ({begun.area}), " if named else ""
+def _begun_text(begun: Begun, name: str, level: int) -> str:
+    title = f"{begun.drill} ({begun.area}), " if name else ""
     return "\n".join(
         [
             f"{title}level {begun.level}, in the {begun.world} world, {begun.shape}",
@@ -145,9 +145,16 @@ def _begun_text(begun: Begun, *, named: bool) -> str:
             _wrapped(begun.symptom, "    "),
             "",
             'Find the cause and repair it by hand; then "invoke drill.check".',
-            _wrapped(f"{_RULES} The same drill again: --seed {begun.seed}"),
+            _wrapped(f"{_RULES} The same drill again: {again(name, level, begun.seed)}"),
         ]
     )
+
+
+def again(name: str, level: int, seed: int) -> str:
+    """Write what gives the same drill again: a seed draws among those of the level asked for."""
+    if name:
+        return f"{name} --seed {seed}"
+    return f"--level {level} --seed {seed}" if level else f"--seed {seed}"
 
 
 def _wrapped(text: str, indent: str = "") -> str:

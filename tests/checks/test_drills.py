@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import drill_inside
+from tests.support.drill_inside import START
 from tests.support.kernel_state import kernel_state, unlike
 from tests.support.sandbox import INVOKE, Sandbox
 from twinstack.drill.catalogue import DRILLS
@@ -35,6 +36,32 @@ def test_every_drill_is_seen_repaired_refused_and_taken_out(
     failures = drill_inside.on_host(host, names, shape)
     tell(f"{shape}: {len(names)} drills tried, {len(failures)} failures")
     assert failures == []
+
+
+@pytest.mark.long
+def test_a_fault_in_a_store_that_was_stopped_meanwhile_is_taken_out(host: Sandbox) -> None:
+    host.invoke("net.up")
+    for name, store in (("poisoned-cache", "redis-cache"), ("revoked-grant", "postgres-db")):
+        host.invoke("drill.start", name)
+        host.run("sh", "-c", START.replace("start order-service", f"stop {store}"))
+        host.invoke("drill.stop")
+        host.invoke("drill.start", name)  # refused, if a probe of it fails
+        host.invoke("drill.stop")
+    host.invoke("net.down")
+
+
+@pytest.mark.long
+def test_without_the_snapshot_no_repair_passes_and_stop_still_takes_the_fault_away(
+    host: Sandbox,
+) -> None:
+    host.invoke("net.up")
+    before = kernel_state(host)
+    host.invoke("drill.start", "change-freeze")
+    host.run("sh", "-c", "rm /run/twinstack/$TWINSTACK_INSTANCE/drill-before.json")
+    assert "cannot be compared" in host.invoke("drill.solve", check=False).stdout
+    host.invoke("drill.stop")
+    assert unlike(before, kernel_state(host)) == []
+    host.invoke("net.down")
 
 
 @pytest.mark.long

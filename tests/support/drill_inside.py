@@ -19,6 +19,13 @@ from twinstack.drill.catalogue import DRILLS
 from twinstack.drill.choose import find
 from twinstack.drill.ground import SpreadWorld
 
+#: Starts a replica, as a hint says it.
+START = (
+    "run=/run/twinstack/$TWINSTACK_INSTANCE; pid=$(cat $run/supervisord.pid);"
+    r" export $(tr '\0' '\n' < /proc/$pid/environ | grep ^PYTHONPATH=);"
+    " /usr/bin/python3 -m supervisor.supervisorctl -c $run/supervisord.conf start order-service"
+)
+
 
 def say(line: str) -> None:
     sys.stderr.write(f"{line}\n")

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from twinstack.drill import snapshot
-from twinstack.drill.choose import find
 from twinstack.drill.difference import Difference, differences
 from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, SpreadWorld, site_of
-from twinstack.drill.under_way import drilling, is_sound, underway_of, until
-from twinstack.errors import TwinstackError
+from twinstack.drill.under_way import drill_of, drilling, is_sound, put_of, until
+from twinstack.errors import CannotTell, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
 from twinstack.overlay.verify import verdicts
@@ -73,13 +72,8 @@ def check(world: AnyWorld, *, within_s: float = FELT_WITHIN_S) -> Checked:
     """
     instance = world.plan.instance
     with drilling(instance):
-        underway = underway_of(instance)
-        drill = find(underway.drill)
-        if underway.phase != "there":
-            cause = f"the command that was {underway.phase} it was killed"
-            raise TwinstackError(
-                f"drill {drill.name}", "cannot be checked", cause, "run drill.stop"
-            )
+        underway = put_of(instance)
+        drill = drill_of(underway)
         gone, findings, strangers = _judged(world, drill, underway, within_s)
         seconds = round(time.time() - underway.started, 1)
         if findings:
@@ -140,7 +134,8 @@ def _pending(world: AnyWorld) -> Iterator[str]:
 def _unlike(world: AnyWorld) -> tuple[Difference, ...]:
     before = snapshot.read_before(world.plan.instance)
     if before is None:
-        return ()
+        cause = "what was noted of it is gone"
+        raise CannotTell("the world before the drill", "cannot be compared", cause)
     after = snapshot.take(world, before)
     return differences(before, after, snapshot.scope_of(world, after.links))
 

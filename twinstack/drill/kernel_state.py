@@ -57,7 +57,7 @@ class Scope:
 
     links: frozenset[str] = frozenset()  # on the host
     networks: tuple[IPv4Network, ...] = ()
-    chains: tuple[str, ...] = ()  # how the names of our chains begin
+    chains: tuple[str, ...] = ()  # what matches how the names of our chains begin
     shown: Mapping[str, str] = field(default_factory=dict)  # link → a name that lasts
     all_of_it: bool = False
 
@@ -65,18 +65,24 @@ class Scope:
         """Tell whether a link is ours."""
         return self.all_of_it or name in self.links
 
-    def has_address(self, text: str) -> bool:
-        """Tell whether an address or network is in one of ours."""
+    def has_chain(self, name: str) -> bool:
+        """Tell whether a chain is ours."""
+        return self.all_of_it or any(re.match(pattern, name) for pattern in self.chains)
+
+    def has_address(self, text: str, *, wholly: bool = False) -> bool:
+        """Tell whether an address or network meets one of ours, or lies `wholly` in it."""
         try:
             network = IPv4Network(text, strict=False)
         except ValueError:
             return False
-        return any(network.prefixlen and network.overlaps(own) for own in self.networks)
+        meets = network.subnet_of if wholly else network.overlaps
+        return any(network.prefixlen and meets(own) for own in self.networks)
 
-    def covers(self, words: Sequence[str]) -> bool:
-        """Tell whether a line of `ip` is about a link or an address of ours."""
+    def covers(self, words: Sequence[str], *, wholly: bool = False) -> bool:
+        """Tell whether a line of `ip` is about a link or an address of ours, see `has_address`."""
         devices = [words[at + 1] for at, word in enumerate(words[:-1]) if word in _DEVICE]
-        own = any(map(self.has_link, devices)) or any(map(self.has_address, words))
+        own = any(map(self.has_link, devices))
+        own = own or any(self.has_address(word, wholly=wholly) for word in words)
         return self.all_of_it or own
 
     def name(self, link: str) -> str:
@@ -113,6 +119,8 @@ def parse(text: str, scope: Scope) -> PlaceState:
     values: dict[str, str] = {}
     for link in ours:
         values |= _link(link, scope)
+        if scope.has_link(link["ifname"]):  # a port's addresses are its owner's
+            values |= dict(_addresses(link, scope))
     values |= dict(_lines("route", routes, scope))
     values |= dict(_lines("routing rule", rules, scope))
     values |= dict(_neighbours(neighbours, scope))
@@ -148,17 +156,21 @@ def _link(link: Mapping[str, Any], scope: Scope) -> dict[str, str]:
     values |= {f"link {name} {key}": str(value) for key, value in kept.items() if value is not None}
     made = f"{link['ifindex']}/{link.get('link_index', '')}"  # the peer's index is never used again
     values[f"{DRAWN}{name} ({made})"] = str(link.get("address"))
+    return values
+
+
+def _addresses(link: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
     for address in link.get("addr_info", ()):
         if address["scope"] != "link" or address["family"] == "inet":
             at = f"{address['local']}/{address['prefixlen']}"
-            values[f"address {at} on {name}"] = str(address["scope"])
-    return values
+            yield f"address {at} on {scope.name(link['ifname'])}", str(address["scope"])
 
 
 def _lines(kind: str, text: str, scope: Scope) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         words = [word for word in line.split() if word not in {"linkdown", "dead"}]
-        if words and (scope.covers(words) or _is_for_all(words)):
+        wholly = kind == "route"  # a wider one, of a VPN, gets nothing that is for us
+        if words and (scope.covers(words, wholly=wholly) or _is_for_all(words)):
             yield f"{kind} {' '.join(_shown(words, scope))}", ""
 
 

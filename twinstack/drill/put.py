@@ -10,7 +10,9 @@ from twinstack.drill import snapshot, take_out
 from twinstack.drill.choose import choose
 from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, changing, site_of
+from twinstack.drill.overlay_site import OverlaySite
 from twinstack.drill.shell import Shell
+from twinstack.drill.site import Site
 from twinstack.drill.under_way import all_hold, drilling, until
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
@@ -54,10 +56,9 @@ def start(
             raise _refused(cause, 'end it with "invoke drill.stop"')
         with changing(world):
             _require_sound(world)
-            probes = tuple(map(site.written, drill.probes))
+            probes, commands, undo = written(site, drill)
             if failing := [probe for probe in probes if not shell.holds(probe)]:
                 raise _refused(f"this fails already: {failing[0]}")
-            commands = tuple(map(site.written, drill.put))
             symptom = site.written(drill.symptom)
             begun = Underway(
                 drill.name,
@@ -67,12 +68,16 @@ def start(
                 seed,
                 student,
                 time.time(),
-                undo=tuple(map(site.written, drill.undo or drill.repair)),
+                undo=undo,
                 pids={pid: procfs.start_ticks(pid) for pid in world.main_pids().values()},
             )
             before = snapshot.take(world)
-            record.write(instance, begun)
-            snapshot.write_before(instance, before)
+            try:
+                record.write(instance, begun)
+                snapshot.write_before(instance, before)
+            except OSError:  # a full disk: nothing was done yet
+                record.forget(instance)
+                raise
             failure = _put(shell, drill, commands, probes)
             if failure is None:
                 record.write(instance, replace(begun, phase="there", started=time.time()))
@@ -83,6 +88,23 @@ def start(
             record.forget(instance)
             raise failure
     return Begun(drill.name, drill.area, drill.level, world.name, shape, symptom, seed)
+
+
+def written(
+    site: Site | OverlaySite, drill: Drill
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Give a drill's probes, what puts it and what takes it away, as a world names it.
+
+    Raises: TwinstackError where the world has not all that it needs.
+    """
+    try:
+        probes, put, undo = (
+            tuple(map(site.written, each))
+            for each in (drill.probes, drill.put, drill.undo or drill.repair)
+        )
+    except KeyError as error:  # services may be scaled, and not be declared
+        raise _refused(f"the world has no {error.args[0]}", 'see "invoke drill.list"') from error
+    return probes, put, undo
 
 
 def _put(

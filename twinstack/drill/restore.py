@@ -35,6 +35,7 @@ class Restorer:
     before: Snapshot
     progress: Progress
     timeout_s: float
+    undo: Callable[[], None]  # takes the fault away, as far as what it needs is there
 
     def differing(self) -> tuple[Difference, ...]:
         """List what differs now. Raises: Missing, StepFailed."""
@@ -46,9 +47,9 @@ class Restorer:
 
         Raises: what keeps the world from being made again.
         """
-        for act in (self._up, self._remake_replicas):
+        for act in (self._up, self._undo_again, self._remake_replicas):
+            self._tidy_if_it_can_be_read()
             try:
-                self._tidy()
                 act()
                 self._tidy()
                 left = self.differing()
@@ -65,13 +66,25 @@ class Restorer:
     def remake(self) -> None:
         """Take the world down and bring it up. Raises: TwinstackError."""
         self.progress(f"the whole {self.world.name} world is made again")
-        self._tidy()
+        self._tidy_if_it_can_be_read()
         self.world.down(progress=lambda _line: None)
         self._up()
         self._tidy()
 
+    def _tidy_if_it_can_be_read(self) -> None:
+        """Tidy before the world is made again: that also starts an engine that was killed."""
+        try:
+            self._tidy()
+        except TwinstackError as error:
+            self.progress(str(error))
+
     def _up(self) -> None:
         self.world.up(timeout_s=self.timeout_s, progress=lambda _line: None)
+
+    def _undo_again(self) -> None:
+        """Undo what could not be reached while a store was down."""
+        self.undo()
+        self._up()
 
     def _remake_replicas(self) -> None:
         """Remove what is left of the replicas that differ; `up` makes them again."""

@@ -50,7 +50,7 @@ def named(rule: str, scope: Scope) -> tuple[bool, bool]:
 
 
 def touches(rule: str, scope: Scope, strange: frozenset[str]) -> bool:
-    """Tell whether a rule touches our packets; `strange`: chains that strangers made meanwhile."""
+    """Tell whether a rule touches our packets; `strange`: see `_strange`."""
     if scope.all_of_it:
         return True
     own, foreign = named(rule, scope)
@@ -69,7 +69,7 @@ def _chain_changes(
     table: str, chain: str, was: Sequence[str], now: Sequence[str], scope: Scope
 ) -> Iterator[RuleChange]:
     strange = _strange(was, now, scope)
-    if chain in strange:
+    if chain in strange and chain in _chains(now):
         return
     judged = _is_judged(chain, scope)
     former, present = _policy(was, chain), _policy(now, chain)
@@ -115,7 +115,7 @@ def restoring(before: Tables, after: Tables, scope: Scope) -> str:
 
 def _is_judged(chain: str, scope: Scope) -> bool:
     """Tell whether what names nothing in a chain touches our packets: a stranger's is his own."""
-    return scope.all_of_it or chain in _BUILTIN or chain.startswith(scope.chains)
+    return chain in _BUILTIN or scope.has_chain(chain)
 
 
 def _is_ours(rule: str, judged: bool, scope: Scope, strange: frozenset[str]) -> bool:
@@ -123,12 +123,12 @@ def _is_ours(rule: str, judged: bool, scope: Scope, strange: frozenset[str]) -> 
 
 
 def _strange(was: Sequence[str], now: Sequence[str], scope: Scope) -> frozenset[str]:
-    """Name the chains that strangers made meanwhile: no rule in them names what is ours."""
-    if scope.all_of_it:
-        return frozenset()
-    made = {*_chains(now)} - {*_chains(was)} - _BUILTIN
+    """Name the strangers' chains that are new or gone: no rule in them names what is ours."""
     return frozenset(
-        chain for chain in made if not any(named(rule, scope)[0] for rule in _rules(now, chain))
+        chain
+        for chain in ({*_chains(was)} ^ {*_chains(now)}) - _BUILTIN
+        if not scope.has_chain(chain)
+        and not any(named(rule, scope)[0] for rule in _rules((*was, *now), chain))
     )
 
 

@@ -18,6 +18,7 @@ from twinstack.drill.ground import AnyWorld, entrances, host_plan
 from twinstack.drill.kernel_state import PlaceState, Scope
 from twinstack.errors import TwinstackError
 from twinstack.linux.process import run
+from twinstack.model.names import chain_pattern
 from twinstack.model.plan import HOST
 from twinstack.model.topology import WorldName
 from twinstack.state import records
@@ -62,7 +63,7 @@ def scope_of(world: AnyWorld, links: dict[str, str]) -> Scope:
     """Tell what of the host is a world's own."""
     plan, kind = host_plan(world), _addressed(world)
     docker = kind == "docker"
-    chains = (f"TS-{plan.instance}-{'D-' if docker else ''}", *(("DOCKER",) if docker else ()))
+    chains = (chain_pattern(plan.instance, kind).pattern, *(("DOCKER",) if docker else ()))
     networks = tuple(segment.subnet_in(kind) for segment in plan.segments)
     bridges = {segment.bridge_in(kind) for segment in plan.segments}
     return Scope(frozenset({*bridges, *links}), networks, chains, links)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from twinstack.drill import snapshot
-from twinstack.drill.choose import find
 from twinstack.drill.difference import Difference
 from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.restore import Restorer
 from twinstack.drill.shell import Shell
-from twinstack.drill.under_way import drilling, is_sound, underway_of, until
+from twinstack.drill.under_way import drill_of, drilling, is_sound, underway_of, until
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import DrillAttempt, Underway
@@ -31,7 +31,7 @@ def stop(
     instance = world.plan.instance
     with drilling(instance):
         underway = replace(underway_of(instance), phase="stopping")
-        left = take_out(world, find(underway.drill), underway, progress, timeout_s)
+        left = take_out(world, drill_of(underway), underway, progress, timeout_s)
         outcome: record.Outcome = "shown" if underway.shown else "given up"
         return record.close(instance, underway, outcome), left
 
@@ -46,15 +46,25 @@ def take_out(
     instance = world.plan.instance
     record.write(instance, underway)
     before = snapshot.read_before(instance)
-    if before is None:  # killed before anything was done
+    undo = partial(_undo, world, drill, underway)
+    if before is None:  # killed before it was written, or somebody removed it
+        progress("how the world was before the drill is not noted: nothing can be compared")
+        undo()
+        world.up(timeout_s=timeout_s, progress=lambda _line: None)
         return ()
-    _undo(world, drill, underway)
-    restorer = Restorer(world, before, progress, timeout_s)
+    sound = partial(until, partial(is_sound, world, drill, underway.target), _SOUND_WITHIN_S)
+    undo()
+    restorer = Restorer(world, before, progress, timeout_s, undo)
     left = restorer.restore()
-    if not until(lambda: is_sound(world, drill, underway.target), _SOUND_WITHIN_S):
-        restorer.remake()
-        left = restorer.differing()
-    if ours := [str(each) for each in left if each.ours]:
+    gone = sound()
+    for again in (undo, restorer.remake):  # a store that it is in may have been down before
+        if not gone:
+            again()
+            gone, left = sound(), restorer.differing()
+    ours = [str(each) for each in left if each.ours]
+    if not gone:
+        ours.append("its symptom is still there")
+    if ours:
         remedy = f'run "invoke {world.name}.down", then "invoke {world.name}.up"'
         failure = "is not wholly taken away"
         raise StepFailed(f"drill {drill.name}", failure, "; ".join(ours[:5]), remedy)

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from twinstack.drill.choose import find
 from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.shell import Shell
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import Missing, TwinstackError, WrongUse
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
 from twinstack.state.lock import locked, remove_run
@@ -38,6 +39,29 @@ def underway_of(instance: str) -> Underway:
         remedy = 'run "invoke drill.start"'
         raise Missing("drill", "has nothing to act on", "no drill is under way", remedy)
     return underway
+
+
+def put_of(instance: str) -> Underway:
+    """Give the drill that was put. Raises: as `underway_of`; TwinstackError: its start was killed.
+
+    So it is when its `stop` was.
+    """
+    underway = underway_of(instance)
+    if underway.phase != "there":
+        cause = f"the command that was {underway.phase} it was killed"
+        raise TwinstackError("drill", "is not there as a whole", cause, "run drill.stop")
+    return underway
+
+
+def drill_of(underway: Underway) -> Drill:
+    """Give the drill that a record names. Raises: TwinstackError for one of another version."""
+    try:
+        return find(underway.drill)
+    except WrongUse as error:
+        world = underway.world
+        remedy = f'run "invoke {world}.down", then "invoke {world}.up"'
+        cause = "another version of the software has put it"
+        raise TwinstackError(error.obj, error.failure, cause, remedy) from error
 
 
 def all_hold(shell: Shell, probes: Sequence[str], tries: int) -> bool:

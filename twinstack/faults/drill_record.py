@@ -27,6 +27,8 @@ Outcome = Literal["solved", "shown", "given up", "ended by down"]
 #: Each hint costs more than the one before; who is shown the solution keeps none.
 POINTS, HINT_COSTS = 100, (10, 20, 30)
 _TIMEOUT_S = 30.0
+#: How the world was before the drill, and what is under way: in this order they go.
+_FILES = ("drill-before.json", "drill.json")
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -142,7 +144,7 @@ def close(instance: str, underway: Underway, outcome: Outcome) -> DrillAttempt:
 def forget(instance: str) -> None:
     """Forget that a drill was under way, and how the world was before it. Raises: OSError."""
     run = InstancePaths(instance).run
-    for name in ("drill-before.json", "drill.json"):
+    for name in _FILES:
         files.remove(run / name)
 
 
@@ -162,7 +164,7 @@ def take_away(instance: str, world: DrilledWorld, prefix: tuple[str, ...] = ()) 
     acts on the drill; CannotTell.
     """
     paths = InstancePaths(instance)
-    if not any((paths.run / name).exists() for name in ("drill.json", "drill.lock")):
+    if not any((paths.run / name).exists() for name in (*_FILES, "drill.lock")):
         return ()
     if is_mine(paths, "drill"):
         return ()
@@ -175,6 +177,8 @@ def take_away(instance: str, world: DrilledWorld, prefix: tuple[str, ...] = ()) 
 
 def _ended(instance: str, world: DrilledWorld, prefix: tuple[str, ...]) -> tuple[str, ...]:
     underway = read(instance)
+    if underway is None:
+        forget(instance)  # somebody removed the record alone
     if underway is None or underway.world != world:
         return ()
     for command in underway.undo:

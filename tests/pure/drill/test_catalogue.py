@@ -44,10 +44,10 @@ def unknown(
     return found
 
 
-def test_names_are_unique() -> None:
-    assert [
-        name for name, count in Counter(each.name for each in DRILLS).items() if count > 1
-    ] == []
+def test_names_and_symptoms_are_unique() -> None:
+    for told in ("name", "symptom"):
+        counts = Counter(getattr(each, told) for each in DRILLS)
+        assert [text for text, count in counts.items() if count > 1] == []
 
 
 @each

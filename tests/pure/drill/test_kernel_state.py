@@ -14,13 +14,16 @@ LINKS = """[
  "addr_info":[{"family":"inet","local":"10.0.0.1","prefixlen":24,"scope":"global"}]},
 {"ifindex":4,"link_index":2,"ifname":"veth1","flags":[],"mtu":900,"master":"br-app","address":"cc",
  "linkinfo":{"info_kind":"veth","info_slave_data":{"state":"disabled","hairpin":true}},
- "addr_info":[]}]"""
+ "addr_info":[]},
+{"ifindex":5,"ifname":"lab0","flags":["UP"],"mtu":1500,"master":"br-app","address":"dd",
+ "linkinfo":{"info_kind":"dummy"},
+ "addr_info":[{"family":"inet","local":"192.0.2.9","prefixlen":24,"scope":"global"}]}]"""
 TEXT = "~~~~\n".join(
     (
         LINKS,
         (
             "default via 203.0.113.10 dev uplink \n10.0.0.0/24 dev br-app proto kernel linkdown \n"
-            "10.0.0.40 dev uplink scope link \n192.0.2.0/24 dev uplink \n"
+            "10.0.0.40 dev uplink scope link \n192.0.2.0/24 dev uplink \n10.0.0.0/8 dev tun0 \n"
         ),
         "0:\tfrom all lookup local\n50:\tfrom 192.0.2.1 lookup 9\n60:\tfrom 10.0.0.4 lookup 9\n",
         "10.0.0.9 dev br-app lladdr 02:00 PERMANENT\n192.0.2.9 dev uplink lladdr 02:01 PERMANENT\n",
@@ -64,10 +67,20 @@ def test_of_the_host_only_what_is_ours_is_in_the_table() -> None:
         ("FDB entry 02:aa on a@flat", "master br-app static"),
         ("sysctl net.ipv4.ip_forward", "1"),
         ("sysctl net.ipv4.conf.a@flat.rp_filter", "2"),
+        ("link lab0 master", "br-app"),  # a stranger's, in a port of our bridge
     ):
         assert network[key] == value, key
     assert network["qdisc root on a@flat"].startswith("tbf rate 1Mbit")
-    strange = ("192.0.2", "203.0.113", "on uplink", "link uplink", "conf.uplink", "33:33", "_count")
+    strange = (
+        "192.0.2",
+        "203.0.113",
+        "on uplink",
+        "link uplink",
+        "conf.uplink",
+        "33:33",
+        "_count",
+        "tun0",
+    )
     assert [key for key in network if any(word in key for word in strange)] == []
 
 

@@ -6,8 +6,10 @@ from ipaddress import IPv4Network
 
 from twinstack.drill.kernel_state import Scope
 from twinstack.drill.rules import changes, restoring
+from twinstack.model import names
 
-OURS = Scope(frozenset({"br-app", "ve-order"}), (IPv4Network("10.0.0.0/24"),), chains=("TS-main-",))
+CHAINS = (names.chain_pattern("main", "net").pattern,)
+OURS = Scope(frozenset({"br-app", "ve-order"}), (IPv4Network("10.0.0.0/24"),), chains=CHAINS)
 BEFORE: dict[str, tuple[str, ...]] = {
     "filter": (
         ":FORWARD ACCEPT",
@@ -72,12 +74,26 @@ def test_what_was_flushed_is_written_back_in_its_order_and_what_was_added_goes()
         "-F FORWARD",
         "-A FORWARD -i wg0 -j ACCEPT",
         '-A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD',
-        "-A FORWARD -j ufw-input",
         "-F TS-main-FORWARD",
         "-A TS-main-FORWARD -i br-app -j ACCEPT",
         "-A TS-main-FORWARD -j RETURN",
         "COMMIT",
     ]
+
+
+def test_a_strangers_chain_that_is_gone_is_told_and_so_is_the_rule_that_led_to_it() -> None:
+    others = (
+        ":TS-main-D-FORWARD -",  # the other world's, which was taken down meanwhile
+        ":TS-main-x-DENY -",
+        "-A FORWARD -j TS-main-D-FORWARD",
+        "-A TS-main-D-FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+        "-A TS-main-x-DENY -j DROP",
+    )
+    gone = {"filter": tuple(line for line in BEFORE["filter"] if "ufw-input" not in line)}
+    told = list(changes(after(*others), gone, OURS))
+    assert {each.ours for each in told} == {False}
+    assert "-A FORWARD -j ufw-input" in {each.line for each in told}
+    assert restoring(after(*others), gone, OURS) == ""
 
 
 def test_a_chain_that_a_student_made_for_our_packets_goes_with_the_rules_that_lead_to_it() -> None:

@@ -47,6 +47,14 @@ def test_down_takes_the_fault_away_and_notes_the_attempt(tmp_path: Path) -> None
     assert record.take_away("t", "net") == ()
 
 
+def test_down_forgets_how_the_world_was_although_somebody_removed_the_record() -> None:
+    before = paths.InstancePaths("t").run / "drill-before.json"
+    before.parent.mkdir(parents=True)
+    before.touch()
+    assert record.take_away("t", "net") == ()
+    assert not before.parent.exists()
+
+
 def test_an_attempt_is_noted_once_although_its_command_was_killed() -> None:
     record.write("t", UNDERWAY)
     first = record.close("t", UNDERWAY, "solved")

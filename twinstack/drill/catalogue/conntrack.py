@@ -55,12 +55,16 @@ DRILLS: tuple[Drill, ...] = (
         name="other-zone",
         area="conntrack",
         level=4,
-        symptom="Orders time out. The database's answers are tracked, and they are denied.",
+        symptom="Orders time out. The database answers, no rule keeps its answers out of"
+        " connection tracking, and they are denied.",
         probes=(ORDERS,),
         put=(_ZONE,),
         hints=(
             "An answer passes if it belongs to an entry. Does the kernel look in the right place?",
-            "`conntrack -L` shows a zone where it is not 0; compare both directions.",
+            (
+                "`conntrack -L -d {postgres-db.address}` says UNREPLIED, though an answer came."
+                " What tells the kernel where to look for it comes before tracking: table raw."
+            ),
             "A rule in raw PREROUTING puts what the database sends into zone 7.",
         ),
         repair=(deleted(_ZONE),),

@@ -86,10 +86,11 @@ DRILLS = (
         ),
         repair=(_JOIN, _RESTART),
         explanation=(
-            "The container had been taken off its network: the engine removed the veth pair and its"
-            " lines in /etc/hosts, and the processes went on with loopback alone. Put back without"
-            " --ip it gets any free address, where nobody looks for it. What extra_hosts had"
-            " written into /etc/hosts the engine writes again at a start only: hence the restart."
+            "The container had been taken off its network: the engine removed the veth pair and"
+            " every line of /etc/hosts that names who is on that network, and the processes went on"
+            " with loopback alone. Put back without --ip it gets any free address, where nobody"
+            " looks for it. Those of the lines that extra_hosts had brought the engine writes again"
+            " at a start only: hence the restart."
             " On the default bridge besides, it could reach, and be reached by, whatever else runs"
             " there."
         ),
@@ -164,9 +165,10 @@ DRILLS = (
         ),
         repair=_published(r"s/0.0.0.0:$other:80/0.0.0.0:$port:80/"),
         explanation=(
-            "nginx-lb was published at another port. What publishes it is a DNAT rule and, for this"
-            " host's own clients, docker-proxy; both are made with the container. A second port"
-            " beside the wrong one ends the symptom and leaves a door open that nobody declared."
+            "nginx-lb was published at another port. What publishes it is a DNAT rule and, for"
+            " clients of localhost, docker-proxy; both are made at each start, as the container was"
+            " defined. A second port beside the wrong one ends the symptom and leaves a door open"
+            " that nobody declared."
         ),
         wrong=_published(r"s/\"0.0.0.0:$other:80\"/\"0.0.0.0:$port:80\", \"0.0.0.0:$other:80\"/"),
         refusal="PortBindings",
@@ -194,7 +196,7 @@ DRILLS = (
         ),
         repair=(_limited("{order-service.memory_declared}", "{order-service.memory_declared}"),),
         explanation=(
-            "The container had 16 MiB of memory, where Python alone needs more: the kernel's OOM"
+            "The container had 16 MiB of memory, where the service needs more: the kernel's OOM"
             " killer ended it (137 is 128 + SIGKILL) and the restart policy started it again."
             " Without a limit, a leak in it would take the memory of everybody else."
         ),
@@ -237,8 +239,8 @@ DRILLS = (
         repair=_composed("order-service", f"{_ORDER_SECTION}" + "{{/^    healthcheck:/d}}"),
         explanation=(
             "The compose file had a check of its own, of port 5001, in place of the image's. What"
-            " waits for health (depends_on, a release) waits for ever. A check that always succeeds"
-            " is green, also on the day when the service is dead."
+            " waits for health (depends_on, a release) gives up. A check that always succeeds is"
+            " green, also on the day when the service is dead."
         ),
         wrong=_composed(
             "order-service",

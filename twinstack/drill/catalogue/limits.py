@@ -76,7 +76,7 @@ DRILLS = (
         ),
         repair=("echo {order-service.memory_declared} > {order-service.memory_limit}",),
         explanation=(
-            "The cgroup had 16 MiB of memory, where Python alone needs more: each start ended with"
+            "The cgroup had 16 MiB of memory, where the service needs more: each start ended with"
             " a SIGKILL from the kernel's OOM killer, before the service could log a word."
         ),
         wrong=(

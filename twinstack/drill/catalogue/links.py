@@ -24,7 +24,7 @@ DRILLS: tuple[Drill, ...] = (
         ),
         repair=("ip link set dev {target.end} up",),
         explanation="The host's end of a veth pair was down, as if the cable were out. Inside, the"
-        " link is still set up and has its address and routes; only LOWERLAYERDOWN tells.",
+        " link is still set up and has its address and routes; only NO-CARRIER tells.",
         wrong=(
             "ip link set dev {target.end} up",
             "ip link set dev {target.bridge} type bridge nf_call_iptables 0",
@@ -116,9 +116,9 @@ DRILLS: tuple[Drill, ...] = (
             "A static, sticky entry leads postgres-db's MAC address to {redis-cache.end}.",
         ),
         repair=(f"bridge fdb del {_STORE_MAC} dev {{redis-cache.end}} master",),
-        explanation="A bridge forwards by its forwarding database. A static entry sent the"
-        " database's frames out of the port of redis-cache, which drops what is not for it; being"
-        " sticky, it was not corrected by what the database itself sent.",
+        explanation="A bridge forwards by its forwarding database. A static entry sent"
+        " frames for the database out of the port of redis-cache, which drops what is not for it;"
+        " being sticky, it was not corrected by what the database itself sent.",
         wrong=(f"bridge fdb replace {_STORE_MAC} dev {{postgres-db.end}} master static sticky",),
         refusal="FDB entry",
         undo=(

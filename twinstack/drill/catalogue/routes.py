@@ -93,7 +93,8 @@ DRILLS: tuple[Drill, ...] = (
         name="no-way-back",
         area="routes",
         level=3,
-        symptom="Orders time out. The product service uses the same database without trouble.",
+        symptom="Orders time out. The order service was restarted, and its own routes were read"
+        " twice: they are right.",
         probes=(ORDERS,),
         put=(
             "{postgres-db.enter} ip route add blackhole {order-service[postgres-db].address}/32",
@@ -107,8 +108,8 @@ DRILLS: tuple[Drill, ...] = (
         repair=(
             "{postgres-db.enter} ip route del blackhole {order-service[postgres-db].address}/32",
         ),
-        explanation="A connection needs a way in each direction. The database's kernel took the"
-        " SYN and had no way to send its SYN-ACK: the client saw silence, and all that it could"
+        explanation="A connection needs a way in each direction. The database's kernel got the"
+        " SYN and had no way to answer it: the client saw silence, and all that it could"
         " look at was right.",
         wrong=(
             (
@@ -197,7 +198,7 @@ DRILLS: tuple[Drill, ...] = (
             "sysctl -qw net.ipv4.conf.{api-gateway.bridge}.rp_filter=1",
         ),
         hints=(
-            "The gateway's packets reach the host and go no further. No rule is asked about them.",
+            "The gateway's packets reach the host and go no further: FORWARD is not asked.",
             (
                 "`nstat -az TcpExtIPReversePathFilter`: the kernel asks for the way back to the"
                 " source. `ip route get {api-gateway.address}` gives it."
@@ -212,8 +213,8 @@ DRILLS: tuple[Drill, ...] = (
             f"sysctl -qw net.ipv4.conf.{{api-gateway.bridge}}.rp_filter={_OWN_RP_FILTER}",
         ),
         explanation="A host route led to the gateway by the wrong bridge. With rp_filter=1 the"
-        " kernel drops what comes in by another link than it would be answered by, before any"
-        " rule sees it; without, the answer would go to the wrong bridge.",
+        " kernel drops what comes in by another link than it would be answered by, after"
+        " PREROUTING and before FORWARD; without, the answer would go to the wrong bridge.",
         wrong=(
             f"ip route add {{api-gateway.address}}/32 dev {{api-gateway.bridge}} table {_TABLE}",
             f"ip rule add to {{api-gateway.address}} lookup {_TABLE}",
