@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -216,6 +217,53 @@ def test_what_has_no_name_of_ours_stays_the_students(course: CourseDriver, empty
     assert {line.split(": ", 1)[1] for line in left if "192.0.2.1" in line or "mine" in line}
     assert not [line for line in left if "br-" in line or "TS-" in line or "ve-" in line]
     course.type(["ip link delete mine", "iptables -D INPUT -s 192.0.2.1 -j ACCEPT"])
+
+
+#: What `drill.start` records before it acts.
+_DRILL = """
+from twinstack.faults import drill_record
+from twinstack.faults.drill_record import Underway
+drill_record.write(INSTANCE, Underway("no-address", "net", "flat", "", 1, "", 1.0, phase="there"))
+"""
+
+
+def test_a_lesson_neither_begins_nor_ends_in_a_world_with_a_drill(
+    course: CourseDriver, empty: dict[str, str]
+):
+    host, words = course.host, (sys.executable, "-c")
+    drill = _DRILL.replace("INSTANCE", repr(host.instance))
+    host.invoke("net.up", "--no-services")
+    host.run(*words, drill)
+    for do, day in (("start", 1), ("catchup", 2)):
+        refused = course.order(do, day).error
+        assert f"course.{do}: is refused: a drill is under way" in refused
+        assert "no lesson is under way" in course.order("check").error
+    host.run("rm", f"/run/twinstack/{host.instance}/drill.json")
+    course.answer("catchup", 1)
+    before = kernel_state(host)
+    host.run(*words, drill)
+    assert "a drill is under way" in course.order("stop").error
+    assert unlike(before, kernel_state(host)) == []  # not even what makes way for the world
+    host.run("rm", f"/run/twinstack/{host.instance}/drill.json")
+    course.answer("stop")
+    host.invoke("net.down")
+    assert differences(empty, snapshot(host)) == []
+
+
+def test_a_start_that_did_not_end_is_no_complete_lesson(
+    course: CourseDriver, empty: dict[str, str]
+):
+    record = f"/run/twinstack/{course.host.instance}/course.json"
+    course.answer("start", 1)
+    course.answer("catchup", 1)
+    course.type([f"""sed -i 's/"started": [0-9.]*/"started": 0.0/' {record}"""])
+    refused = course.order("check").error
+    assert "the start of lesson 1 did not end" in refused
+    assert 'run "invoke course.start 1" again' in refused
+    course.answer("start", 1)
+    assert len(course.undone()) == 4
+    course.answer("stop")
+    assert differences(empty, snapshot(course.host)) == []
 
 
 def test_bad_input_is_refused_in_clear_words(course: CourseDriver, empty: dict[str, str]):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # a lesson loads only the world that it is in
 
 #: Enough to be apart.
 _HOSTS = 2
+#: How a Docker world that enforces no policy is written down, behind its shape.
+_OPEN = "open"
 _JOURNAL = TypeAdapter(Journal)
 _Result = TypeVar("_Result")
 
@@ -248,7 +250,10 @@ class DockerGround(_Base):
         return self._world.plan
 
     def former(self) -> str:
-        return self.worlds.docker_shape() or ""
+        from twinstack.compose.observe import is_enforced
+
+        shape = self.worlds.docker_shape()
+        return f"{shape} {'' if is_enforced(self.instance) else _OPEN}".strip() if shape else ""
 
     def free_names(self) -> PlanNames:
         return PlanNames()  # `up` refuses what is a stranger's; nothing is removed by name
@@ -268,7 +273,10 @@ class DockerGround(_Base):
     def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
         if not former:
             return self._world.down(progress=progress)
-        self.worlds.docker(former).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        shape, _, policy = former.partition(" ")
+        self.worlds.docker(shape, policy=policy != _OPEN).up(
+            timeout_s=bounds.UP_TIMEOUT_S, progress=progress
+        )
         return ()
 
 

@@ -29,7 +29,7 @@ class Guest(OwnStep):
     bridge: str
     address: str  # with its prefix's length
     gateway: IPv4Address
-    NAME = "guest {0.namespace}"
+    NAME = "namespace {0.namespace}"
     LOOKS = (
         "ip -j -n {0.namespace} link show dev lo",
         "ip -j -d link show dev {0.host_end}",
