@@ -278,7 +278,7 @@ def test_bad_input_is_refused_in_clear_words(course: CourseDriver, empty: dict[s
     said = course.undone()
     assert "br-app is absent" in said[""]
     assert "rules nat POSTROUTING misses" in said[""]
-    course.type(["ip link add br-mine type bridge", "ip address add 10.0.0.1/24 dev br-mine"])
+    course.type(["ip link add br-mine up type bridge", "ip address add 10.0.0.1/24 dev br-mine"])
     refused = course.order("catchup", 1).error
     assert "br-mine" in refused
     assert "if you made it, remove it" in refused
