@@ -199,7 +199,7 @@ class OverlayGround(_Base):
 
         kernel.free_names(self._overlay.underlay)
         if self.lesson.host not in hosts.present(self.instance):
-            return PlanNames()  # nobody's: it does not exist yet
+            return kernel.all_names(self._world)  # free: it does not exist yet
         return self._there(partial(kernel.free_names, self._world))
 
     def up(self, progress: Progress) -> None:
