@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -220,6 +221,53 @@ def test_what_has_no_name_of_ours_stays_the_students(course: CourseDriver, empty
     course.type(["ip link delete mine", "iptables -D INPUT -s 192.0.2.1 -j ACCEPT"])
 
 
+#: What `drill.start` records before it acts.
+_DRILL = """
+from twinstack.faults import drill_record
+from twinstack.faults.drill_record import Underway
+drill_record.write(INSTANCE, Underway("no-address", "net", "flat", "", 1, "", 1.0, phase="there"))
+"""
+
+
+def test_a_lesson_neither_begins_nor_ends_in_a_world_with_a_drill(
+    course: CourseDriver, empty: dict[str, str]
+):
+    host, words = course.host, (sys.executable, "-c")
+    drill = _DRILL.replace("INSTANCE", repr(host.instance))
+    host.invoke("net.up", "--no-services")
+    host.run(*words, drill)
+    for do, day in (("start", 1), ("catchup", 2)):
+        refused = course.order(do, day).error
+        assert f"course.{do}: is refused: a drill is under way" in refused
+        assert "no lesson is under way" in course.order("check").error
+    host.run("rm", f"/run/twinstack/{host.instance}/drill.json")
+    course.answer("catchup", 1)
+    before = kernel_state(host)
+    host.run(*words, drill)
+    assert "a drill is under way" in course.order("stop").error
+    assert unlike(before, kernel_state(host)) == []  # not even what makes way for the world
+    host.run("rm", f"/run/twinstack/{host.instance}/drill.json")
+    course.answer("stop")
+    host.invoke("net.down")
+    assert differences(empty, snapshot(host)) == []
+
+
+def test_a_start_that_did_not_end_is_no_complete_lesson(
+    course: CourseDriver, empty: dict[str, str]
+):
+    record = f"/run/twinstack/{course.host.instance}/course.json"
+    course.answer("start", 1)
+    course.answer("catchup", 1)
+    course.type([f"""sed -i 's/"started": [0-9.]*/"started": 0.0/' {record}"""])
+    refused = course.order("check").error
+    assert "the start of lesson 1 did not end" in refused
+    assert 'run "invoke course.start 1" again' in refused
+    course.answer("start", 1)
+    assert len(course.undone()) == 4
+    course.answer("stop")
+    assert differences(empty, snapshot(course.host)) == []
+
+
 def test_bad_input_is_refused_in_clear_words(course: CourseDriver, empty: dict[str, str]):
     assert "no lesson is under way" in course.order("check").error
     assert "no lesson is under way" in course.order("stop").error
@@ -232,8 +280,7 @@ def test_bad_input_is_refused_in_clear_words(course: CourseDriver, empty: dict[s
     said = course.undone()
     assert "br-app is absent" in said[""]
     assert "rules nat POSTROUTING misses" in said[""]
-    mine = ("link add br-mine up type bridge", "address add 10.0.0.1/24 dev br-mine")
-    course.type([f"ip {words}" for words in mine])
+    course.type(["ip link add br-mine up type bridge", "ip address add 10.0.0.1/24 dev br-mine"])
     refused = course.order("catchup", 1).error
     assert "br-mine" in refused
     assert "if you made it, remove it" in refused

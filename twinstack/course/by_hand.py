@@ -20,6 +20,7 @@ from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts, NetFacts
 from twinstack.namespaces.process_steps import InstanceFile
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
+from twinstack.namespaces.vxlan_steps import VxlanEntries
 from twinstack.reconcile import Action
 
 #: What a command loses: marks and groups; queues and snooping, which are there for speed; what
@@ -31,6 +32,7 @@ _LEFT_OUT = re.compile(
 )
 #: What is left of a command that did nothing else, and what is there for strangers' sake.
 _NOTHING_LEFT = re.compile(r"ip(?: -n \S+)? link set dev \S+(?: addrgenmode none)?")
+_TARGET = re.compile(r" -[jg] ")
 _COMMENT = re.compile(r" -m comment --comment (?:\"(?:[^\"\\]|\\.)*\"|\S+)")
 
 
@@ -92,18 +94,42 @@ def _namespace(namespace: NamespaceFacts, mark: str) -> NamespaceFacts:
 
 
 def _rules(present: Tables, hooks: Sequence[Hook]) -> Mapping[str, tuple[str, ...]]:
-    """Give each rule that is a declared one but for its comment as the declared one."""
+    """Give each rule that is the same as a declared one as that is written."""
     tables = dict(present)
     for table in {hook.table for hook in hooks}:
         declared: defaultdict[str, list[str]] = defaultdict(list)
         for line in _declared(hook for hook in hooks if hook.table == table):
-            declared[_COMMENT.sub("", line)].append(line)
+            declared[_same(line)].append(line)
         lines = []
         for line in present.get(table, ()):
-            same = declared.get(_COMMENT.sub("", line), [])
+            same = declared.get(_same(line), [])
             lines.append(line if line in same or not same else same[0])
         tables[table] = tuple(lines)
     return tables
+
+
+def _same(line: str) -> str:
+    """Write a rule in the one form of all that are the same: iptables-save keeps a user's order.
+
+    No declared rule has two matches of which one counts packets: then the order would matter.
+    """
+    newer = _COMMENT.sub("", line).replace(" -m state --state ", " -m conntrack --ctstate ")
+    target = _TARGET.search(newer)
+    end = target.start() if target else len(newer)
+    start, *matches = newer[:end].split(" -m ")
+    return " -m ".join((start, *sorted(matches))) + newer[end:]
+
+
+def unplanned(step: Any, facts: Any) -> tuple[str, ...]:
+    """List what a chain or a table of entries has beside what is planned, as a student wrote it."""
+    if isinstance(step, Rules):
+        present = facts.owned.rules.get(step.hook.table, ())
+        own = (line for line in present if line.startswith(f"-A {step.hook.chain} "))
+        return tuple(_COMMENT.sub("", line) for line in own if line not in step.hook.lines)
+    if isinstance(step, VxlanEntries):
+        surplus = sorted(step.current(facts.neighbours) - step.entries)
+        return tuple(f"{each.mac} {each.to} on {each.link}".replace("  ", " ") for each in surplus)
+    return ()
 
 
 def _declared(hooks: Iterable[Hook]) -> Iterator[str]:

@@ -61,7 +61,11 @@ def differences(
     def difference(step: AnyStep) -> str | None:
         if isinstance(step, OwnStep):
             return step.difference(printed)
-        return by_hand.made_otherwise(step, facts) or step.difference(facts)
+        if reason := by_hand.made_otherwise(step, facts):
+            return reason
+        reason, found = step.difference(facts), by_hand.unplanned(step, facts)
+        # What is the student's own is quoted; what is missing would be the answer.
+        return f"{reason}: {'; '.join(found)}" if reason and found else reason
 
     return tuple(
         sentence(step.name, reason) for step in steps if (reason := difference(step)) is not None

@@ -7,6 +7,7 @@ and where the engine shows it. Source: docker-create(1), the engine's GET /conta
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -91,8 +92,14 @@ def _addresses(container: Json) -> frozenset[str]:
     )
 
 
-def _restart(container: Json) -> str:
-    return str(container["HostConfig"]["RestartPolicy"]["Name"])
+def _security(container: Json) -> frozenset[str]:
+    """List the security options; one that is set to true is the same as one that is named."""
+    options = container["HostConfig"].get("SecurityOpt") or ()
+    return frozenset(re.sub("[:=]true$", "", option) for option in options)
+
+
+def _cpus(container: Json) -> float:
+    return float(container["HostConfig"].get("NanoCpus") or 0) / 1e9
 
 
 #: In the order of the compose file; `networks` and `secrets` are written out by `definition`.
@@ -120,8 +127,8 @@ SETTINGS = (
     Setting("tmpfs", _each("--tmpfs"), _tmpfs, frozenset),
     Setting("read_only", lambda _: ("--read-only",), _host("ReadonlyRootfs"), bool),
     Setting("cap_drop", _each("--cap-drop"), _host_set("CapDrop"), frozenset),
-    Setting("security_opt", _each("--security-opt"), _host_set("SecurityOpt"), frozenset),
-    Setting("cpus", _once("--cpus"), _host("NanoCpus"), lambda of: int(of * 1e9)),
+    Setting("security_opt", _each("--security-opt"), _security, frozenset),
+    Setting("cpus", _once("--cpus"), _cpus, float),
     Setting("mem_limit", _once("--memory"), _host("Memory"), _bytes),
     Setting("memswap_limit", _once("--memory-swap"), _host("MemorySwap"), _bytes),
     Setting("pids_limit", _once("--pids-limit"), _host("PidsLimit"), int),

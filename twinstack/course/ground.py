@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # a lesson loads only the world that it is in
 
 #: Enough to be apart.
 _HOSTS = 2
+#: How a Docker world that enforces no policy is written down, behind its shape.
+_OPEN = "open"
 _JOURNAL = TypeAdapter(Journal)
 _Result = TypeVar("_Result")
 
@@ -197,7 +199,7 @@ class OverlayGround(_Base):
 
         kernel.free_names(self._overlay.underlay)
         if self.lesson.host not in hosts.present(self.instance):
-            return PlanNames()  # nobody's: it does not exist yet
+            return kernel.all_names(self._world)  # free: it does not exist yet
         return self._there(partial(kernel.free_names, self._world))
 
     def up(self, progress: Progress) -> None:
@@ -248,7 +250,10 @@ class DockerGround(_Base):
         return self._world.plan
 
     def former(self) -> str:
-        return self.worlds.docker_shape() or ""
+        from twinstack.compose.observe import is_enforced
+
+        shape = self.worlds.docker_shape()
+        return f"{shape} {'' if is_enforced(self.instance) else _OPEN}".strip() if shape else ""
 
     def free_names(self) -> PlanNames:
         return PlanNames()  # `up` refuses what is a stranger's; nothing is removed by name
@@ -268,7 +273,10 @@ class DockerGround(_Base):
     def restore(self, former: str, progress: Progress) -> tuple[str, ...]:
         if not former:
             return self._world.down(progress=progress)
-        self.worlds.docker(former).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        shape, _, policy = former.partition(" ")
+        self.worlds.docker(shape, policy=policy != _OPEN).up(
+            timeout_s=bounds.UP_TIMEOUT_S, progress=progress
+        )
         return ()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from twinstack.course.by_hand import plain
 from twinstack.course.own_step import OwnStep, Printed
+from twinstack.namespaces.facts import address_difference
 from twinstack.namespaces.steps import IPV6_OFF, Namespace, VethPair
 
 _MTU = 1500
@@ -28,7 +29,7 @@ class Guest(OwnStep):
     bridge: str
     address: str  # with its prefix's length
     gateway: IPv4Address
-    NAME = "guest {0.namespace}"
+    NAME = "namespace {0.namespace}"
     LOOKS = (
         "ip -j -n {0.namespace} link show dev lo",
         "ip -j -d link show dev {0.host_end}",
@@ -70,12 +71,14 @@ class Guest(OwnStep):
             return f"eth0 inside is {'down' if inside else 'absent'}"
         if inside["mtu"] != _MTU:
             return f"eth0 inside has mtu {inside['mtu']}"
-        addresses = {f"{each['local']}/{each['prefixlen']}" for each in inside["addr_info"]}
-        if self.address not in addresses:
-            return f"{self.address} is not on eth0"
+        addresses = frozenset(
+            f"{each['local']}/{each['prefixlen']}" for each in inside["addr_info"]
+        )
+        if reason := address_difference(addresses, self.address, _LINK):
+            return reason
         if route is None or route.get("gateway") != str(self.gateway):
             has = route.get("gateway") if route else None
-            return f"its default route is {has}, not {self.gateway}"
+            return f"its default route is {f'{has}, not {self.gateway}' if has else 'absent'}"
         return None if shown[4].strip() == "1" else "has IPv6 on"
 
     def _outside(self, link: dict[str, Any]) -> str | None:

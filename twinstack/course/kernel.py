@@ -56,6 +56,11 @@ class PlanNames:
         )
 
 
+def all_names(world: NamespaceWorld) -> PlanNames:
+    """Give a plan's names, for a host on which nothing is yet; its sysctls go with it."""
+    return PlanNames(tuple(created(network_steps(world.plan))))
+
+
 def free_names(world: NamespaceWorld) -> PlanNames:
     """Give a plan's names, all of them free or ours.
 

@@ -23,14 +23,8 @@ from twinstack.course.ground import GROUNDS, Ground, Worlds
 from twinstack.course.kernel import PlanNames
 from twinstack.course.lesson import Assignment, Lesson, assigned, own_steps, the_lesson, written
 from twinstack.course.own_step import OwnStep
-from twinstack.errors import (
-    Missing,
-    NotOurs,
-    SeveralFailed,
-    TwinstackError,
-    WrongUse,
-    raise_all,
-)
+from twinstack.errors import Missing, NotOurs, SeveralFailed, TwinstackError, WrongUse, raise_all
+from twinstack.faults import drill_record
 from twinstack.linux import files
 from twinstack.namespaces import observe
 from twinstack.reconcile import Progress
@@ -50,7 +44,7 @@ class LessonUnderWay:
     former: str  # how its world was up before the first lesson in it; "": it was not
     services: bool = True
     student: str = ""
-    started: float = 0.0  # seconds since 1970
+    started: float = 0.0  # seconds since 1970; 0: its start was interrupted, or failed
     checks: int = 0
     done_after: Mapping[str, float] = field(default_factory=dict)  # part → seconds since then
     answers: Mapping[str, str] = field(default_factory=dict)  # part → what the student answered
@@ -100,6 +94,15 @@ class Course:
             raise Missing(task, "cannot be done", "no lesson is under way", remedy)
         return session
 
+    def _begun(self, task: str) -> LessonUnderWay:
+        """Give the lesson under way, once its parts were taken away, or it was caught up with."""
+        session = self._under_way(task)
+        if not session.started:
+            cause = f"the start of {self._lesson(session).name} did not end"
+            remedy = f'run "invoke course.start {session.day}" again, or "invoke course.stop"'
+            raise Missing(task, "cannot be done", cause, remedy)
+        return session
+
     def _write(self, session: LessonUnderWay) -> None:
         records.write(self._file, _JSON, session)
 
@@ -130,7 +133,7 @@ class Course:
         require_root("course.start")
         lesson = the_lesson(self.lessons, day)
         with self._alone():
-            before = self.session()
+            before = self._before("course.start", lesson)
             if before and before.day != day and not self._finished(before):
                 way_on = f'"invoke course.catchup {before.day}" completes it'
                 cause = f"{self._lesson(before).name} is under way and not complete"
@@ -155,8 +158,9 @@ class Course:
         require_root("course.catchup")
         lesson = the_lesson(self.lessons, day)
         with self._alone():
-            before = self.session()
-            services = before.services if before else services
+            before = self._before("course.catchup", lesson)
+            if before and not lesson.services:
+                services = before.services
             student = before.student if before else ""
             session, ground = self._begin(lesson, before, services, student, progress)
             ground.up(progress)
@@ -170,8 +174,17 @@ class Course:
                 for each in parts
                 if each.part.answer and (answers := shell.answers(self._written(ground, each)))
             }
-            self._write(replace(session, answers=found, caught_up=True))
+            started = before.started if before and before.day == day else 0.0
+            started = started or round(time.time(), 3)
+            self._write(replace(session, started=started, answers=found, caught_up=True))
         return lesson
+
+    def _before(self, task: str, lesson: Lesson) -> LessonUnderWay | None:
+        """Read what is under way. Raises: TwinstackError for a drill in a world to change."""
+        before = self.session()
+        for each in (lesson, *([self._lesson(before)] if before else [])):
+            drill_record.refuse(self.worlds.instance, each.world, task)
+        return before
 
     def _begin(
         self,
@@ -204,10 +217,9 @@ class Course:
             before.former if before else ground.former(),
             services,
             student,
-            started=round(time.time(), 3),
         )
         if before and before.day == lesson.day:
-            session = replace(session, started=before.started, checks=before.checks)
+            session = replace(session, checks=before.checks)
         self._write(session)
         return session, ground
 
@@ -229,9 +241,9 @@ class Course:
         Raises: Missing when none is; StepFailed when the kernel cannot be read.
         """
         require_root("course.check")
-        self._under_way("course.check")
+        self._begun("course.check")
         with self._alone():
-            session = self._under_way("course.check")
+            session = self._begun("course.check")
             finding = self._finding(session)
             after = round(time.time() - session.started, 1)
             done = {part.part: after for part in finding.parts if part.done}
@@ -244,7 +256,7 @@ class Course:
     def report(self) -> LessonReport:
         """As `check`, but not counted. Raises: as `check`."""
         require_root("course.grade")
-        session = self._under_way("course.grade")
+        session = self._begun("course.grade")
         return self._report(session, self._finding(session))
 
     def _report(self, session: LessonUnderWay, finding: LessonState) -> LessonReport:
@@ -282,9 +294,9 @@ class Course:
         Raises: WrongUse for a part that asks nothing; Missing.
         """
         require_root("course.answer")
-        self._under_way("course.answer")
+        self._begun("course.answer")
         with self._alone():
-            session = self._under_way("course.answer")
+            session = self._begun("course.answer")
             lesson = self._lesson(session)
             asking = {place: part for place, part in enumerate(lesson.parts, 1) if part.answer}
             if number not in asking:
@@ -298,7 +310,7 @@ class Course:
             return shell.is_right(text, written(ground.plan, part.answer, ground.enter))
 
     def _finished(self, session: LessonUnderWay) -> bool:
-        return session.caught_up or self._finding(session).complete
+        return not session.started or session.caught_up or self._finding(session).complete
 
     def solution(self, day: int | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """List each part of a lesson, of the one under way unless said, with its commands.
@@ -336,6 +348,9 @@ class Course:
         self._under_way("course.stop")
         with self._alone():
             session = self._under_way("course.stop")
+            if session.former:  # else the world goes, and the drill with it
+                world = self._lesson(session).world
+                drill_record.refuse(self.worlds.instance, world, "course.stop")
             self._undo(session)
             ground = self._ground(self._lesson(session), session.services)
             with _hints(made_by_hand=True):

@@ -96,6 +96,14 @@ def ours(
     )
 
 
+def address_difference(addresses: frozenset[str], planned: str, link: str) -> str | None:
+    """Say how a link's addresses differ from the one that it is to have; pure."""
+    others = ", ".join(sorted(addresses - {planned}))
+    if planned in addresses:
+        return f"{link} has {others} beside {planned}" if others else None
+    return f"{planned} is not on {link}{f', but {others}' if others else ''}"
+
+
 def link_difference(
     link: LinkFacts | None, mtu: int, mark: str | None = None, group: int = 0
 ) -> str | None:

@@ -25,7 +25,7 @@ from twinstack.model import names
 from twinstack.model.plan import Plan, Replica, Segment
 from twinstack.model.vxlan import Vtep, mac_of
 from twinstack.namespaces import rules
-from twinstack.namespaces.facts import NetFacts, link_difference
+from twinstack.namespaces.facts import NetFacts, address_difference, link_difference
 from twinstack.namespaces.vxlan_steps import HostMounts, SourceRoute, VxlanEntries, VxlanPort
 from twinstack.reconcile import Action, Described, Step
 from twinstack.state.paths import InstancePaths
@@ -115,7 +115,7 @@ class Bridge(Described):
             return "its frames pass no iptables" if self.filtered else "its frames pass iptables"
         if link and self.mac and link.mac != self.mac:
             return f"has MAC {link.mac}, not {self.mac}"
-        return None if link and link.addresses == {self.address} else f"{self.address} is not on it"
+        return address_difference(link.addresses, self.address, "it") if link else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +233,11 @@ class VethPair(Described):
             return f"{self.link} inside is not its other end"
         if inside and self.mac and inside.mac != self.mac:
             return f"{self.link} inside has MAC {inside.mac}"
-        if inside and inside.addresses != {self.address}:
-            return f"{self.address} is not on {self.link}"
+        if inside and (reason := address_difference(inside.addresses, self.address, self.link)):
+            return reason
         if namespace and namespace.default_gateway != str(self.gateway):
-            return f"its default route is {namespace.default_gateway}, not {self.gateway}"
+            has = namespace.default_gateway
+            return f"its default route is {f'{has}, not {self.gateway}' if has else 'absent'}"
         return None
 
 

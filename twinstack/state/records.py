@@ -22,6 +22,8 @@ def read(path: Path, kind: TypeAdapter[Record], remedy: str) -> Record | None:
         return kind.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise CannotTell(str(path), "cannot be read", str(error), "run this as root") from error
     except (OSError, ValueError) as error:
         raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
 

@@ -96,6 +96,34 @@ def test_a_rule_that_differs_stays_as_it_is():
     assert other in by_hand.seen(facts, PLAN, STEPS).owned.rules[table]
 
 
+def written_as(rule: str) -> bool:
+    """Tell whether a rule of port 8080's is taken for the declared one."""
+    step = next(step for step in STEPS if step.name == "rules nat OUTPUT")
+    assert isinstance(step, Rules)
+    line = f"-A {step.hook.chain} {rule} -j DNAT --to-destination 10.0.0.10:80"
+    others = (each for each in FACTS.owned.rules["nat"] if each not in step.hook.lines)
+    rules = {**FACTS.owned.rules, "nat": (*others, line)}
+    facts = replace(FACTS, owned=replace(FACTS.owned, rules=rules))
+    return step.difference(by_hand.seen(facts, PLAN, STEPS)) is None
+
+
+def test_the_order_of_a_rules_matches_is_the_students_own():
+    assert written_as("-p tcp -m addrtype --dst-type LOCAL -m tcp --dport 8080")
+    assert written_as("-p tcp -m tcp --dport 8080 -m addrtype --dst-type LOCAL")
+    assert written_as(
+        '-p tcp -m tcp --dport 8080 -m comment --comment "my -m own" -m addrtype --dst-type LOCAL'
+    )
+    assert not written_as("-p tcp -m tcp --dport 8080 -m addrtype ! --dst-type LOCAL")
+    assert not written_as("-p tcp -m tcp --dport 8081 -m addrtype --dst-type LOCAL")
+    assert not written_as("-p tcp -m tcp --dport 8080")
+
+
+def test_the_older_name_of_a_match_is_the_same_match():
+    rule = "-A X -o br-app -m state --state RELATED,ESTABLISHED -j ACCEPT"
+    newer = "-A X -o br-app -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    assert by_hand._same(rule) == by_hand._same(newer)
+
+
 def test_a_link_of_another_kind_is_not_the_one():
     step = next(step for step in STEPS if isinstance(step, Bridge))
     link = replace(FACTS.links[step.link], kind="dummy")

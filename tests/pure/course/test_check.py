@@ -11,7 +11,7 @@ from tests.support.core_cases import satisfied
 from twinstack.course.check import LessonState, PartReport, dependents, judged, sentence
 from twinstack.course.lesson import Lesson, Part, assigned
 from twinstack.namespaces.process_steps import ReplicaProcess
-from twinstack.namespaces.steps import network_steps
+from twinstack.namespaces.steps import Rules, network_steps
 
 STEPS = network_steps(PLAN)
 FACTS = satisfied(STEPS)
@@ -62,6 +62,20 @@ def test_what_the_lesson_does_not_teach_is_told_apart():
     assert all(part.done for part in found.parts)
     assert found.rest == ("ve-redis-cache is absent",)
     assert not found.complete
+
+
+def test_the_rule_that_is_not_planned_is_quoted_and_the_missing_one_is_not():
+    lesson = Lesson(1, "One", (Part("the way out", ("rules nat POSTROUTING",)),))
+    chosen = assigned(lesson, PLAN, STEPS)
+    (step,) = chosen[0].steps
+    assert isinstance(step, Rules)
+    planned = step.hook.lines[-1]
+    wrong = planned.replace("10.0.0.0/24", "10.0.0.0/25")
+    lines = tuple(wrong if line == planned else line for line in FACTS.owned.rules["nat"])
+    facts = replace(FACTS, owned=replace(FACTS.owned, rules={**FACTS.owned.rules, "nat": lines}))
+    (said,) = judged(chosen, STEPS, facts).parts[0].differences
+    assert said.startswith("rules nat POSTROUTING misses 1 rule, has 1 rule too many: -A TS-")
+    assert said.endswith("-s 10.0.0.0/25 -j MASQUERADE")
 
 
 def test_what_no_step_says_is_said_of_its_part():

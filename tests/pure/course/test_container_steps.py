@@ -69,6 +69,12 @@ def test_a_container_as_defined_is_done() -> None:
     assert difference(inspected()) is None
 
 
+def test_an_option_that_is_set_to_true_is_the_same() -> None:
+    container = inspected()
+    container["HostConfig"]["SecurityOpt"] = ["no-new-privileges:true"]
+    assert difference(container) is None
+
+
 def test_every_key_of_the_compose_file_has_an_option_or_a_reason_for_none() -> None:
     services = yaml.safe_load(compose_text(PLAN, None))["services"]
     asked = {setting.key for setting in SETTINGS}
@@ -79,7 +85,7 @@ def test_every_key_of_the_compose_file_has_an_option_or_a_reason_for_none() -> N
     ("where", "value", "reason"),
     [
         ("HostConfig.Memory", 0, "mem_limit is none"),
-        ("HostConfig.NanoCpus", 5 * 10**8, "cpus is 500000000"),
+        ("HostConfig.NanoCpus", 5 * 10**8, "cpus is 0.5"),
         ("HostConfig.PidsLimit", None, "pids_limit is none"),
         ("HostConfig.MemorySwap", -1, "memswap_limit is -1"),
         ("HostConfig.ReadonlyRootfs", False, "read_only is none"),

@@ -47,7 +47,16 @@ def test_a_guest_as_asked_for_is_done() -> None:
         ((LO, OUTSIDE, None, ROUTE), "eth0 inside is absent"),
         ((LO, OUTSIDE, {**INSIDE, "flags": []}, ROUTE), "eth0 inside is down"),
         ((LO, OUTSIDE, {**INSIDE, "addr_info": []}, ROUTE), "10.0.0.250/24 is not on eth0"),
-        ((LO, OUTSIDE, INSIDE, None), "its default route is None, not 10.0.0.1"),
+        (
+            (
+                LO,
+                OUTSIDE,
+                {**INSIDE, "addr_info": [{"local": "10.0.0.25", "prefixlen": 24}]},
+                ROUTE,
+            ),
+            "10.0.0.250/24 is not on eth0, but 10.0.0.25/24",
+        ),
+        ((LO, OUTSIDE, INSIDE, None), "its default route is absent"),
     ],
 )
 def test_what_differs_is_named(shown: tuple[Any, ...], reason: str) -> None:
