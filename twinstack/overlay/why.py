@@ -206,7 +206,7 @@ def _across(overlay: Overlay, evidence: Evidence, near: HostSide, far: HostSide)
 
 
 def seen_from(evidence: Evidence, far: HostSide) -> Evidence:
-    """Give the evidence as that of the other host's world, in which this one drops nothing; pure."""
+    """Give the evidence as that of the other host's world: what this one drops is none; pure."""
 
     def named(where: str) -> str:
         return {far.name: HOST, HOST: "the other host"}.get(where, where)

@@ -12,11 +12,11 @@ from tests.support.why_evidence import REQUEST, SILENT, link, sound
 from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import ALL_ZEROS_MAC, NeighbourEntry
 from twinstack.model import names
+from twinstack.model.plan import HOST
 from twinstack.model.topology import HostsSpec
 from twinstack.model.vxlan import OVERLAY_MTU, mac_of
 from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.vxlan_steps import SourceRoute, VxlanEntries, VxlanPort
-from twinstack.model.plan import HOST
 from twinstack.observe.why.case import Case
 from twinstack.observe.why.evidence import Drop
 from twinstack.overlay import why
