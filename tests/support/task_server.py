@@ -156,7 +156,7 @@ def _call(request: dict[str, Any]) -> int:
     except BaseException:  # a bug: shown as the interpreter does
         traceback.print_exc()
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]  # the interpreter's own end: wait for threads
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter ends
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
