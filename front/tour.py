@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,14 @@ from invoke.context import Context
 from front.options import none_up, running
 from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, TwinstackError, WrongUse
+from twinstack.errors import NOT_SO, Locked, TwinstackError, WrongUse
 from twinstack.model import bounds
 from twinstack.printable import visible_lines
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no world
     from twinstack.drill.site import Site
+    from twinstack.stack import Stack
     from twinstack.tour.report import ShownScreen
     from twinstack.tour.screens import Screen
     from twinstack.world import LocalWorld
@@ -72,24 +73,39 @@ def _world_up(asking: bool) -> Iterator[tuple[LocalWorld, bool]]:
 
     Raises: Missing where the user does not want it up; TwinstackError where it is not whole.
     """
-    from twinstack.namespaces.world import down
+    from twinstack.faults import drill_record
 
     here = stack.from_environment()
     if here.net_shape():
+        drill_record.refuse(here.instance, "net", "tour")
         world = here.net()
-        if not world.plan.policy or any(each.state != "healthy" for each in world.status()):
+        cause = "" if world.plan.policy else "the namespace world is up without policies"
+        if any(each.state != "healthy" for each in world.status()):
             cause = "the namespace world is not whole (invoke net.status)"
+        if cause:
             raise TwinstackError("tour", "cannot start", cause, 'run "invoke net.up"')
         yield world, False
         return
     if asking and not _goes_on(_BRING_UP):
         raise none_up("tour", "has nothing to show")
     world = here.net(bare=False, policy=True)
-    try:
-        world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=say)
+    with ExitStack() as end:
+        end.callback(_take_down, here)
+        try:
+            world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=say)
+        except Locked:  # by another command, which brings up what is there
+            end.pop_all()
+            raise
         yield world, True
-    finally:
-        say("taking down what the tour brought up")
+
+
+def _take_down(here: Stack) -> None:
+    """Take the namespace world down, where `up` has left one."""
+    from twinstack.namespaces.world import down
+
+    if here.net_shape():
+        with suppress(OSError):  # a terminal that is gone cannot be told
+            say("taking down what the tour brought up")
         down(here.instance, progress=say)
 
 

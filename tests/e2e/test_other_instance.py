@@ -41,6 +41,7 @@ SAYING = {
     "net.up --shape tiered": (1, "namespace nginx-lb: is not ours: it belongs to instance OWNER, "),
     "net.down": (0, "Nothing of ours is here."),
     "doctor": (1, "nginx-lb (net): held by instance OWNER's net world\n"),
+    "tour --yes": (1, REFUSED),
     "bench --quick": (1, REFUSED),
     "bench.startup --times 1": (1, REFUSED),
     "bench.policy": (1, REFUSED),

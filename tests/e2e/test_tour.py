@@ -11,11 +11,13 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 
 import pytest
 
+from tests.support.project import ROOT
 from tests.support.sandbox import INVOKE, Sandbox, differences, eventually, snapshot
 from twinstack.tour.screens import SCREENS
 
@@ -115,6 +117,24 @@ def test_what_a_killed_tour_left_is_put_back_by_the_next_up(flat: Sandbox) -> No
     eventually(lambda: differences(before, snapshot(flat, but=BUT)) == [], within_s=10)
 
 
+DRILL = """
+import sys, time
+from twinstack.faults import drill_record
+there = drill_record.Underway("lost-flow", "net", "flat", "", 1, "", time.time(), "there")
+drill_record.write(sys.argv[1], there)
+"""
+
+
+def test_a_world_that_a_drill_broke_is_refused_before_anything_is_run(flat: Sandbox) -> None:
+    flat.run("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", DRILL, flat.instance)
+    try:
+        done = flat.invoke("tour", "--yes", "--screens", "deny", check=False)
+    finally:
+        flat.run("rm", f"/run/twinstack/{flat.instance}/drill.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "tour: is refused: a drill is under way" in done.stderr
+
+
 def read_until(terminal: int, words: str) -> str:
     """Read what is printed on a terminal, until it has some words."""
     printed, deadline = "", time.monotonic() + 30
@@ -130,6 +150,29 @@ def read_until(terminal: int, words: str) -> str:
 
 def resize(terminal: int, columns: int, rows: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def test_a_terminal_that_is_closed_takes_down_what_was_brought_up(host: Sandbox) -> None:
+    before = snapshot(host, but=("data",))
+    ours, theirs = pty.openpty()
+    resize(ours, 80, 24)
+    words = host.command([INVOKE, "tour", "--screens", "namespace,rest"])
+    running = subprocess.Popen(
+        ["setsid", "--ctty", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=host.environment,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, "[Y/n] ")
+        os.write(ours, b"\n")
+        read_until(ours, "q: end > ")
+    finally:
+        os.close(ours)
+        running.wait(timeout=60)
+    assert differences(before, snapshot(host, but=("data",))) == []
 
 
 def test_on_a_terminal_a_screen_fits_also_when_it_is_resized_and_q_ends_it(flat: Sandbox) -> None:

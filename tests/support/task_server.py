@@ -7,6 +7,7 @@ about the start itself, a signal or a terminal runs the program.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import json
@@ -38,7 +39,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a task in the namespaces of the process `host`; 0: in those of this one.
 
-    Raises: subprocess.TimeoutExpired, when every task that runs has been killed.
+    Raises: subprocess.TimeoutExpired; then, and after Ctrl-C, every task that runs has been killed.
     """
     pipes = [os.pipe() for _ in range(3)]
     texts = ["", "", ""]
@@ -55,14 +56,16 @@ def run(
     readers = [threading.Thread(target=read, args=(number,)) for number in range(3)]
     for reader in readers:
         reader.start()
-    for reader in readers:
-        reader.join(timeout_s)
-    late = any(reader.is_alive() for reader in readers)
-    if late:
+    try:
+        for reader in readers:
+            reader.join(timeout_s)
+        if any(reader.is_alive() for reader in readers):
+            raise subprocess.TimeoutExpired(["invoke", *words], timeout_s)
+    except BaseException:  # Ctrl-C does not reach the tasks either: they have another session
         _server.cache_clear()
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-        raise subprocess.TimeoutExpired(["invoke", *words], timeout_s)
+        raise
     output, errors, code = texts
     assert code, f"{words}: the task's process is gone\n{output}{errors}"
     return subprocess.CompletedProcess(["invoke", *words], int(code), output, errors)
@@ -148,9 +151,13 @@ def _call(request: dict[str, Any]) -> int:
         program.run(sys.argv)
     except SystemExit as left:
         code = left.code
+        if not isinstance(code, int | None):
+            sys.stderr.write(f"{code}\n")
     except BaseException:  # a bug: shown as the interpreter does
         traceback.print_exc()
         code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter ends
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return code if isinstance(code, int) else int(code is not None)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
-from twinstack.linux.iptables import Tables, target, without_comments
+from twinstack.linux.iptables import Tables
 from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import ALL_ZEROS_MAC, NeighbourEntry
 from twinstack.model import names
@@ -19,6 +20,7 @@ from twinstack.model.vxlan import UNDERLAY_MTU, Vtep, mac_of
 from twinstack.namespaces.vxlan_steps import SourceRoute, VxlanPort
 from twinstack.observe.why.case import FailureCause
 from twinstack.overlay.host_plans import Spread
+from twinstack.policy.trace import FirstPacket, trace
 
 UP = "invoke overlay.up"
 _DENYING = {"DROP", "REJECT"}
@@ -232,20 +234,33 @@ def source_route(crossing: Crossing) -> FailureCause | None:
 
 def vxlan_denied(crossing: Crossing) -> FailureCause | None:
     """Find a rule of a host that drops what carries the frames."""
-    for side in crossing.sides:
-        for table, lines in side.rules.items():
-            for line in lines:
-                words = without_comments(line)
-                if target(line) in _DENYING and f"--dport {side.vtep.port}" in words:
-                    rule = line.removeprefix("-A ")
-                    return FailureCause(
-                        "vxlan-denied",
-                        side.uplink,
-                        f"a rule of {side.name} drops VXLAN (UDP {side.vtep.port}): {table} {rule}",
-                        side.run(f"iptables -t {table} -D {rule}"),
-                        line,
-                    )
+    for side, other in (crossing.sides, crossing.sides[::-1]):
+        for packet, (table, lines) in product(_carriers(side, other), side.rules.items()):
+            decided = trace(lines, packet)
+            if decided.verdict not in _DENYING:
+                continue
+            rule, what = decided.rule.removeprefix("-A "), "a rule"
+            command = f"iptables -t {table} -D {rule}"
+            if not rule:
+                rule, what = packet.hook, "a chain's policy"
+                command = f"iptables -t {table} -P {rule} ACCEPT"
+            return FailureCause(
+                "vxlan-denied",
+                side.uplink,
+                f"{what} of {side.name} drops VXLAN (UDP {packet.port}): {table} {rule}",
+                side.run(command),
+                decided.rule,
+            )
     return None
+
+
+def _carriers(side: HostSide, other: HostSide) -> Iterator[FirstPacket]:
+    """Give the packets that carry frames out of a host and into it, at each hook."""
+    own, theirs, link = str(side.vtep.address), str(other.vtep.address), side.vtep.uplink
+    for hook in ("OUTPUT", "POSTROUTING"):
+        yield FirstPacket(hook, own, theirs, "udp", side.vtep.port, out_link=link)
+    for hook in ("PREROUTING", "INPUT"):
+        yield FirstPacket(hook, theirs, own, "udp", side.vtep.port, in_link=link)
 
 
 def too_large(crossing: Crossing) -> FailureCause | None:

@@ -35,7 +35,7 @@ from twinstack.overlay.world import Overlay
 from twinstack.world import Link
 
 #: Commands of the host's own shell.
-_SHELL = ("ip ", "bridge ", "iptables ", "sysctl ", "nft ")
+_SHELL = ("ip ", "bridge ", "iptables ", "sysctl ", "nft ", "tc ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def ask(overlay: Overlay, source: str, destination: str, protocol: str) -> Expla
         points = tuple(_points(overlay, question, looks, paths)) if near != far else ()
         evidence = gather(view, question, beside, points)
     if near == far:
-        found = explanation.explain(evidence)
+        found = explanation.explain(evidence, causes_on(near))
     else:
         found = _across(overlay, evidence, here.side, there.side)
     return _named(found, source, near, overlay.spread.where)
@@ -206,7 +206,7 @@ def _across(overlay: Overlay, evidence: Evidence, near: HostSide, far: HostSide)
 
 
 def seen_from(evidence: Evidence, far: HostSide) -> Evidence:
-    """Give the evidence as that of the other host's world; pure."""
+    """Give the evidence as that of the other host's world: what this one drops is none; pure."""
 
     def named(where: str) -> str:
         return {far.name: HOST, HOST: "the other host"}.get(where, where)
@@ -216,9 +216,21 @@ def seen_from(evidence: Evidence, far: HostSide) -> Evidence:
         plan=far.plan,
         namespaces={**evidence.namespaces, HOST: evidence.namespaces[far.name]},
         rules=tuple(replace(rule, where=named(rule.where)) for rule in evidence.rules),
-        drops=tuple(replace(drop, where=named(drop.where)) for drop in evidence.drops),
+        drops=tuple(
+            replace(drop, where=named(drop.where))
+            for drop in _without_drops_of(evidence, HOST).drops
+        ),
         saved_rules=far.rules,
     )
+
+
+def causes_on(host: str) -> tuple[Cause, ...]:
+    """List what is looked for between two replicas of one host; pure."""
+    return tuple(_on(look, host) for look in explanation.CAUSES)
+
+
+def _on(look: Cause, host: str) -> Cause:
+    return lambda case: on_host(cause, host) if (cause := look(case)) else None
 
 
 def causes_of(way: Crossing, beyond: Case) -> tuple[Cause, ...]:
@@ -239,7 +251,8 @@ def causes_of(way: Crossing, beyond: Case) -> tuple[Cause, ...]:
         return found
 
     def here(look: Cause) -> Cause:
-        return lambda case: on_host(cause, way.near.name) if (cause := look(case)) else None
+        own = _on(look, way.near.name)
+        return lambda case: own(Case(_without_drops_of(case.evidence, way.far.name)))
 
     return (
         *map(here, causes_near.CAUSES),
@@ -248,8 +261,15 @@ def causes_of(way: Crossing, beyond: Case) -> tuple[Cause, ...]:
         *map(here, causes_host.CAUSES),
         there(causes_host.denied),
         here(causes_far.answer_denied),
+        here(causes_far.queueing),
         *map(there, causes_far.CAUSES),
+        here(causes_far.dropped),
     )
+
+
+def _without_drops_of(evidence: Evidence, host: str) -> Evidence:
+    drops = tuple(drop for drop in evidence.drops if drop.where != host)
+    return replace(evidence, drops=drops)
 
 
 def _places(case: Case, way: Crossing, beyond: Case) -> Iterator[tuple[str, str]]:
@@ -289,10 +309,15 @@ def _side(side: HostSide, segment: str, way: Crossing) -> Iterator[tuple[str, st
 
 def on_host(cause: FailureCause, host: str) -> FailureCause:
     """Give a cause of one host's world as one of this host; pure."""
-    remedy = cause.remedy
+    sentence, remedy = (
+        re.sub(
+            rf"\b(in|of) {HOST}(?=[ ,])|this host", lambda at: f"{at[1] or ''} {host}".strip(), text
+        )
+        for text in (cause.sentence, cause.remedy)
+    )
     if remedy.startswith(_SHELL):
         remedy = f"invoke overlay.exec {host} -- {remedy}"
-    return replace(cause, remedy=remedy, sentence=cause.sentence.replace("this host", host))
+    return replace(cause, remedy=remedy, sentence=sentence)
 
 
 def renamed(remedy: str, where: Mapping[str, str]) -> str:

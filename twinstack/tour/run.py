@@ -14,6 +14,7 @@ from pathlib import Path
 
 #: How long a command may take, and then its end. Units: seconds.
 _LONGEST_S, _ENDING_S = 60.0, 20.0
+_ASKING_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,20 @@ def run(
 
 
 def _end(process: subprocess.Popen[str], alive: int) -> None:
-    """End all that a command started, and wait until nobody holds the pipe `alive` open."""
+    """End all that a command started, and wait until nobody holds the pipe `alive` open.
+
+    Another Ctrl-C, or SIGTERM, comes when that is done.
+    """
     killer = threading.Timer(_ENDING_S, _signal, (process, signal.SIGKILL))
     killer.start()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING_TO_END)
     try:
         _signal(process, signal.SIGTERM)
         os.read(alive, 1)
         process.wait()
     finally:
         killer.cancel()
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -8,14 +8,18 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core_cases import planned
-from tests.support.why_evidence import link
+from tests.support.why_evidence import REQUEST, SILENT, link, sound
 from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import ALL_ZEROS_MAC, NeighbourEntry
 from twinstack.model import names
+from twinstack.model.plan import HOST
 from twinstack.model.topology import HostsSpec
 from twinstack.model.vxlan import OVERLAY_MTU, mac_of
 from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.vxlan_steps import SourceRoute, VxlanEntries, VxlanPort
+from twinstack.observe.why.case import Case
+from twinstack.observe.why.evidence import Drop
+from twinstack.overlay import why
 from twinstack.overlay.crossing import LOOKS, Crossing, HostSide
 from twinstack.overlay.host_plans import Spread, host_plan, spread_over_hosts
 
@@ -174,6 +178,33 @@ def test_the_underlays_own_bridge_and_its_ports_are_looked_at() -> None:
     assert found(replace(way, underlay={**way.underlay, port: loose})) == ("underlay-down", port)
 
 
+@pytest.mark.parametrize("end", ["near", "far"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("-A INPUT -p udp -m udp --dport 47890 -j DROP",),
+        ("-A INPUT ! -s 10.88.0.0/24 -p udp -m udp --dport 4789 -j DROP",),
+        ("-A INPUT -i wan0 -p udp -m udp --dport 4789 -j DROP",),
+        (":LEFT - [0:0]", "-A LEFT -p udp -m udp --dport 4789 -j DROP"),
+        ("-A INPUT -i eth0 -j ACCEPT", "-A INPUT -p udp -m udp --dport 4789 -j DROP"),
+    ],
+    ids=["another port", "others' packets", "another link", "no chain's", "never reached"],
+)
+def test_a_rule_that_no_frame_meets_is_no_cause(end: str, lines: tuple[str, ...]) -> None:
+    way = crossing()
+    host: HostSide = getattr(way, end)
+    assert found(at(way, end, replace(host, rules={"filter": lines}))) == ("", "")
+
+
+@pytest.mark.parametrize("end", ["near", "far"])
+def test_a_chains_policy_may_drop_what_carries_frames(end: str) -> None:
+    way = crossing()
+    host: HostSide = getattr(way, end)
+    lines = (":INPUT DROP [0:0]", "-A INPUT -i lo -j ACCEPT")
+    denied = at(way, end, replace(host, rules={"filter": lines}))
+    assert found(denied) == ("vxlan-denied", f"{host.name}/eth0")
+
+
 def test_a_narrow_underlay_is_no_cause_where_no_full_packet_can_be_lost() -> None:
     way = crossing()
     narrow = replace(way, near=altered(way.near, "eth0", mtu=1280), lost_full=False)
@@ -186,3 +217,21 @@ def test_a_host_that_asks_needs_a_source_of_its_own_and_a_replica_does_not() -> 
     assert found(astray) == ("", "")
     assert found(replace(astray, source=""))[0] == "source-route"
     assert found(replace(way, source="")) == ("", "")
+
+
+@pytest.mark.parametrize("end", ["near", "far"])
+def test_what_a_hosts_queue_drops_is_mended_on_that_host(end: str) -> None:
+    way = crossing()
+    host: HostSide = getattr(way, end)
+    evidence = sound(**SILENT)
+    evidence = replace(
+        evidence,
+        namespaces={**evidence.namespaces, FAR: evidence.namespaces[HOST]},
+        drops=(Drop("QDISC_DROP", HOST if end == "near" else FAR, "ve-x", REQUEST),),
+        sightings=(),
+    )
+    looks = why.causes_of(way, Case(why.seen_from(evidence, way.far)))
+    cause = next(each for look in looks if (each := look(Case(evidence))))
+    assert cause.cause == "queueing"
+    assert cause.sentence == f"traffic control (tc) on ve-x in {host.name} drops it: qdisc drop"
+    assert cause.remedy.startswith(f"invoke overlay.exec {host.name} -- tc qdisc del dev ve-x")

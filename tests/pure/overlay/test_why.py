@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.why_evidence import REQUEST, SILENT, sound
+from tests.support.why_evidence import REQUEST, SILENT, seen_until, sound
 from twinstack.model.plan import HOST
 from twinstack.observe.why.case import FailureCause
 from twinstack.observe.why.evidence import Drop, MetRule
+from twinstack.observe.why.explanation import explain
 from twinstack.overlay import why
 from twinstack.overlay.crossing import HostSide
 from twinstack.overlay.why import on_host, renamed
@@ -57,5 +58,16 @@ def test_seen_from_the_other_host_its_rules_and_drops_are_the_hosts_own():
         far,
     )
     assert [rule.where for rule in seen.rules] == ["the other host", HOST]
-    assert [drop.where for drop in seen.drops] == [HOST, "the other host"]
+    assert [drop.where for drop in seen.drops] == [HOST]
     assert seen.namespaces[HOST] is state
+
+
+def test_between_replicas_of_one_host_its_commands_are_run_on_it():
+    evidence = seen_until(sound(**SILENT), "order-service/eth0")
+    host = evidence.namespaces[HOST]
+    down = replace(host.links["ve-order"], up=False)
+    links = {**host.links, "ve-order": down}
+    broken = replace(evidence, namespaces={**evidence.namespaces, HOST: replace(host, links=links)})
+    explained = explain(broken, why.causes_on("host-1"))
+    assert explained.cause == "host-end-down"
+    assert explained.remedy == "invoke overlay.exec host-1 -- ip link set ve-order up"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -56,5 +58,15 @@ def test_the_tours_own_end_waits_until_its_command_put_everything_back(
         raise ending
 
     with pytest.raises(ending):
+        ran(_PUTS_BACK, tmp_path, show=show)
+    assert not (tmp_path / "changed").exists()
+
+
+def test_another_ctrl_c_does_not_leave_what_the_command_changed(tmp_path: Path) -> None:
+    def show(line: str) -> None:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
         ran(_PUTS_BACK, tmp_path, show=show)
     assert not (tmp_path / "changed").exists()
