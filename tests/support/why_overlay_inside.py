@@ -27,6 +27,10 @@ _NOBODY = "02:00:00:00:00:99"
 _UP = f"{INVOKE} overlay.up"
 
 
+#: So small that not even a SYN in its VXLAN frame passes: a request that fits is answered.
+_NO_SYN_MTU = 100
+
+
 def shell(command: str) -> None:
     subprocess.run(["sh", "-c", command], check=True, capture_output=True)
 
@@ -98,8 +102,12 @@ def planted(ground: OverlayGround) -> Iterator[Planted]:
         entry = f"{wanted} dev {link} dst {vtep} self permanent"
         put = f"{enter} bridge fdb replace {entry}"
         tunnel = f"{host}/{link}"
+        # Without an entry a frame goes where broadcasts go: their entry must be gone, too.
+        copies = f"00:00:00:00:00:00 dev {link} dst {vtep} self"
         gone = f"{enter} bridge fdb del {wanted} dev {link} dst {vtep} self"
-        yield case("fdb-missing", gone, put, tunnel)
+        gone += f"; {enter} bridge fdb del {copies}"
+        again = f"{enter} bridge fdb append {copies} permanent"
+        yield case("fdb-missing", gone, f"{again}; {put}", tunnel)
         astray = f"{enter} bridge fdb replace {wanted} dev {link} dst 10.88.0.99 self permanent"
         yield case("fdb-wrong-host", astray, put, tunnel)
         port = f"{wanted} dev {link} master"
@@ -121,11 +129,12 @@ def planted(ground: OverlayGround) -> Iterator[Planted]:
         again = f"{enter} bridge fdb append {copies} permanent"
         yield case("neighbour-missing", gone, f"{again}; {put}", stops)
         wrong = f"{enter} ip neigh replace {to} lladdr {_NOBODY} dev {bridge} nud permanent"
-        yield case("wrong-neighbour", f"{wrong}; {flush}", put, stops)
+        wrong += f"; {enter} bridge fdb del {copies}"  # else a broadcast finds the right one
+        yield case("wrong-neighbour", f"{wrong}; {flush}", f"{again}; {put}", stops)
     for host, enter in ((near, here), (far, there)):
         port = f"ve-{host}"
         yield case("underlay-down", f"ip link set {port} down", f"ip link set {port} up", port)
-        narrow, wide = (f"ip link set {port} mtu {mtu}" for mtu in (chaos.NARROW_MTU, 1500))
+        narrow, wide = (f"ip link set {port} mtu {mtu}" for mtu in (_NO_SYN_MTU, 1500))
         yield case("underlay-mtu", narrow, wide, port)
         down, up = (f"{enter} ip link set eth0 {state}" for state in ("down", "up"))
         yield case("underlay-down", down, f"{up}; {_UP}", f"{host}/eth0")
