@@ -155,7 +155,7 @@ def planted(ground: OverlayGround) -> Iterator[Planted]:
         )
     underlay = overlay.spread.bridge
     down, up = (f"ip link set {underlay} {state}" for state in ("down", "up"))
-    yield case("underlay-down", down, up, underlay)
+    yield case("underlay-down", down, up, f"ve-{near}")
     for enter, name in ((here, source), (there, target)):
         end = overlay.plan.replica(name).host_link
         down, up = (f"{enter} ip link set {end} {state}" for state in ("down", "up"))

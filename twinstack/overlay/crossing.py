@@ -130,8 +130,9 @@ def underlay(crossing: Crossing) -> FailureCause | None:
     joined = crossing.underlay.get(bridge)
     if joined is None or not joined.up:
         words = f"{bridge}, which joins the hosts, is {'down' if joined else 'not there'}"
+        last = names.host_link(crossing.near.name)  # the last that the packets reach
         return FailureCause(
-            "underlay-down", bridge, words, f"ip link set {bridge} up" if joined else UP
+            "underlay-down", last, words, f"ip link set {bridge} up" if joined else UP
         )
     return None
 
