@@ -226,7 +226,6 @@ class Course:
         Raises: Missing when none is; StepFailed when the kernel cannot be read.
         """
         require_root("course.check")
-        self._under_way("course.check")
         with self._alone():
             session = self._under_way("course.check")
             finding = self._finding(session)
@@ -279,7 +278,6 @@ class Course:
         Raises: WrongUse for a part that asks nothing; Missing.
         """
         require_root("course.answer")
-        self._under_way("course.answer")
         with self._alone():
             session = self._under_way("course.answer")
             lesson = self._lesson(session)
@@ -330,7 +328,6 @@ class Course:
         world's `down` and `up`.
         """
         require_root("course.stop")
-        self._under_way("course.stop")
         with self._alone():
             session = self._under_way("course.stop")
             self._undo(session)
