@@ -151,8 +151,9 @@ def test_killed_at_any_moment_stop_restores(
     for number in range(90 if full else 6):
         do, day = ("start", "catchup", "stop")[number % 3], chance.choice(BY_HAND)
         if do != "start":
-            course.answer("start", chance.choice([each for each in BY_HAND if each <= day]))
-            course.type(_typed(course, day)[:: chance.choice((1, 2))])
+            earlier = chance.choice([each for each in BY_HAND if each <= day])
+            course.answer("start", earlier)
+            course.type(_typed(course, earlier)[:: chance.choice((1, 2))])
         arguments = () if do == "stop" else (day,)
         ended = course.order(do, *arguments, kill_after_s=chance.uniform(0.005, 0.3))
         killed[f"{do} {'killed' if ended.killed else 'ended'}"] += 1
@@ -280,7 +281,8 @@ def test_bad_input_is_refused_in_clear_words(course: CourseDriver, empty: dict[s
     said = course.undone()
     assert "br-app is absent" in said[""]
     assert "rules nat POSTROUTING misses" in said[""]
-    course.type(["ip link add br-mine up type bridge", "ip address add 10.0.0.1/24 dev br-mine"])
+    own = ["ip link add br-mine up type bridge", "ip address add 10.0.0.1/24 dev br-mine"]
+    course.type(own)
     refused = course.order("catchup", 1).error
     assert "br-mine" in refused
     assert "if you made it, remove it" in refused

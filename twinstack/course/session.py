@@ -241,7 +241,6 @@ class Course:
         Raises: Missing when none is; StepFailed when the kernel cannot be read.
         """
         require_root("course.check")
-        self._begun("course.check")
         with self._alone():
             session = self._begun("course.check")
             finding = self._finding(session)
@@ -294,7 +293,6 @@ class Course:
         Raises: WrongUse for a part that asks nothing; Missing.
         """
         require_root("course.answer")
-        self._begun("course.answer")
         with self._alone():
             session = self._begun("course.answer")
             lesson = self._lesson(session)
@@ -345,7 +343,6 @@ class Course:
         world's `down` and `up`.
         """
         require_root("course.stop")
-        self._under_way("course.stop")
         with self._alone():
             session = self._under_way("course.stop")
             if session.former:  # else the world goes, and the drill with it
