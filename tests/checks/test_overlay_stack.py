@@ -12,7 +12,7 @@ import pytest
 from tests.support.drive import driver
 from tests.support.kernel_state import kernel_state, unlike
 from tests.support.project import ROOT
-from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
+from tests.support.sandbox import Sandbox, differences, eventually, sandbox, snapshot
 from twinstack.overlay.host_plans import host_instance
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
@@ -68,13 +68,18 @@ def test_replicas_on_three_hosts_all_serve(host: Sandbox):
     status = json.loads(host.invoke("overlay.status", "--json").stdout)
     where = {state["name"]: state["where"].split(":")[0] for state in status["services"]}
     assert {where[name] for name in REPLICAS} == set(HOSTS)
+    # On a busy machine a slow answer ejects a replica for a while.
+    eventually(lambda: served(host) == REPLICAS, within_s=15)
+
+
+def served(host: Sandbox) -> set[str]:
+    """Name the replicas that answer twelve requests in turn."""
     headers = curl(host, "host-2", f"{EDGE}/api/products?page=[1-12]", "-D", "-", "-o", "/dev/null")
-    served = {
+    return {
         line.split(": ")[1].strip()
         for line in headers.splitlines()
         if line.lower().startswith("x-served-by")
     }
-    assert served == REPLICAS
 
 
 def test_every_host_publishes_the_port_for_other_machines(host: Sandbox):
