@@ -92,6 +92,29 @@ def test_ctrl_c_puts_back_what_was_denied_and_takes_down_what_was_brought_up(
     assert differences(before, snapshot(host, but=("data",))) == []
 
 
+def test_a_terminal_that_is_closed_takes_down_what_was_brought_up(host: Sandbox) -> None:
+    before = snapshot(host, but=("data",))
+    ours, theirs = pty.openpty()
+    resize(ours, 80, 24)
+    words = host.command([INVOKE, "tour", "--screens", "namespace,rest"])
+    running = subprocess.Popen(
+        ["setsid", "--ctty", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=host.environment,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, "[Y/n] ")
+        os.write(ours, b"\n")
+        read_until(ours, "q: end > ")
+    finally:
+        os.close(ours)
+        running.wait(timeout=60)
+    assert differences(before, snapshot(host, but=("data",))) == []
+
+
 def test_a_terminated_tour_puts_back_what_it_denied_and_leaves_a_world_that_was_up(
     flat: Sandbox,
 ) -> None:
@@ -152,33 +175,11 @@ def resize(terminal: int, columns: int, rows: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def test_a_terminal_that_is_closed_takes_down_what_was_brought_up(host: Sandbox) -> None:
-    before = snapshot(host, but=("data",))
-    ours, theirs = pty.openpty()
-    resize(ours, 80, 24)
-    words = host.command([INVOKE, "tour", "--screens", "namespace,rest"])
-    running = subprocess.Popen(
-        ["setsid", "--ctty", *words],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=host.environment,
-    )
-    os.close(theirs)
-    try:
-        read_until(ours, "[Y/n] ")
-        os.write(ours, b"\n")
-        read_until(ours, "q: end > ")
-    finally:
-        os.close(ours)
-        running.wait(timeout=60)
-    assert differences(before, snapshot(host, but=("data",))) == []
-
-
 def test_on_a_terminal_a_screen_fits_also_when_it_is_resized_and_q_ends_it(flat: Sandbox) -> None:
     ours, theirs = pty.openpty()
     resize(ours, 80, 24)
-    plain = {key: text for key, text in flat.environment.items() if key != "COLUMNS"}
+    sizes = {"COLUMNS", "LINES"}
+    plain = {key: text for key, text in flat.environment.items() if key not in sizes}
     words = flat.command([INVOKE, "tour", "--screens", "namespace,why,rule,rest"])
     running = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=plain)
     os.close(theirs)

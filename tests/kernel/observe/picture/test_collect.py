@@ -69,6 +69,7 @@ def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox, draw: Draw):
         iptables -D {chain} -s 172.21.0.31/32 -m comment --comment \\
             "twinstack:{host.instance} product-service-2 to redis-cache" -j ACCEPT
         iptables -t nat -F {names.chain(host.instance, "OUTPUT")}
+        ip link delete ve-registry
         ip netns delete service-registry
     """
     host.run("sh", "-ec", script)
