@@ -104,7 +104,7 @@ def _take_down(here: Stack) -> None:
     from twinstack.namespaces.world import down
 
     if here.net_shape():
-        with suppress(OSError):  # a terminal that is gone cannot be told
+        with suppress(OSError):  # a terminal that is gone shows nothing
             say("taking down what the tour brought up")
         down(here.instance, progress=say)
 

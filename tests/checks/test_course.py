@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support import course_days
 from tests.support.course_inside import CourseDriver, course_driver
 from tests.support.course_mutants import mutants
 from tests.support.kernel_state import State, kernel_state, unlike
@@ -50,20 +51,11 @@ def empty(host: Sandbox) -> dict[str, str]:
     return snapshot(host)
 
 
-def _typed(course: CourseDriver, day: int) -> list[str]:
-    return [command for _, commands in course.solution(day) for command in commands]
-
-
 @pytest.mark.parametrize("day", BY_HAND)
 def test_a_lesson_begins_empty_and_its_solution_completes_it(
     course: CourseDriver, empty: dict[str, str], day: int
 ):
-    course.answer("start", day)
-    finding = course.check()
-    assert [each["part"] for each in finding["parts"] if each["done"]] == []
-    assert finding["rest"] == []
-    course.type(_typed(course, day))
-    assert course.undone() == {}
+    course_days.completed_by_its_solution(course, day)
     course.answer("stop")
     assert differences(empty, snapshot(course.host)) == []
 
@@ -132,7 +124,7 @@ def test_catching_up_from_any_earlier_day_ends_as_up_does(
     every = [(earlier, state) for earlier in BY_HAND if earlier <= day for state in _STATES]
     for earlier, state in every if full else random.Random(day).sample(every, 2):
         course.answer("start", earlier)
-        typed = _typed(course, earlier)
+        typed = course_days.typed(course, earlier)
         part = typed[: int(len(typed) * float(state))] if state[0].isdigit() else [state]
         course.type(part)
         course.answer("catchup", day)
@@ -153,7 +145,7 @@ def test_killed_at_any_moment_stop_restores(
         if do != "start":
             earlier = chance.choice([each for each in BY_HAND if each <= day])
             course.answer("start", earlier)
-            course.type(_typed(course, earlier)[:: chance.choice((1, 2))])
+            course.type(course_days.typed(course, earlier)[:: chance.choice((1, 2))])
         arguments = () if do == "stop" else (day,)
         ended = course.order(do, *arguments, kill_after_s=chance.uniform(0.005, 0.3))
         killed[f"{do} {'killed' if ended.killed else 'ended'}"] += 1
@@ -168,7 +160,7 @@ def test_stop_brings_back_the_world_that_was_up(course: CourseDriver, empty: dic
     course.host.invoke("net.up", "--no-services", "--shape", "tiered")
     before = kernel_state(course.host)
     course.answer("start", 2)
-    course.type(_typed(course, 2)[:9])
+    course.type(course_days.typed(course, 2)[:9])
     assert unlike(before, kernel_state(course.host)) != []
     course.answer("stop")
     assert unlike(before, kernel_state(course.host)) == []
@@ -212,7 +204,7 @@ def test_another_instances_world_that_came_meanwhile_is_left_alone(
 def test_what_has_no_name_of_ours_stays_the_students(course: CourseDriver, empty: dict[str, str]):
     course.answer("start", 1)
     own = ["ip link add mine type bridge", "iptables -A INPUT -s 192.0.2.1 -j ACCEPT"]
-    course.type([*own, *_typed(course, 1)])
+    course.type([*own, *course_days.typed(course, 1)])
     course.answer("catchup", 2)
     course.answer("stop")
     left = differences(empty, snapshot(course.host))

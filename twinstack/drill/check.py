@@ -151,10 +151,10 @@ def _unwanted_flows(world: AnyWorld) -> Iterator[str]:
 
 def flow_sentences(verdict: PolicyVerdict) -> Iterator[str]:
     """Say which flows are not as declared, by replicas: the first few of them. Pure."""
-    told = list(dict.fromkeys(map(_flow_sentence, verdict.wrong)))
-    yield from told[:_MOST_LINES]
-    if len(told) > _MOST_LINES:
-        yield f"{counted(len(told) - _MOST_LINES, 'more flow')} not as declared"
+    sentences = list(dict.fromkeys(map(_flow_sentence, verdict.wrong)))
+    yield from sentences[:_MOST_LINES]
+    if len(sentences) > _MOST_LINES:
+        yield f"{counted(len(sentences) - _MOST_LINES, 'more flow')} not as declared"
     for bridge in verdict.unfiltered_bridges:
         yield f"frames on {bridge} bypass iptables"
 

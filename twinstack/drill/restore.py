@@ -1,6 +1,6 @@
 """Take away what a drill or its student left in a world, whatever it is.
 
-First what the kernel can be told directly; then `up`, by the engine that there is; then replicas
+First what plain commands can set back; then `up`, by the engine that there is; then replicas
 that still differ are made again; at last the whole world. A stranger's objects stay.
 """
 

@@ -1,4 +1,4 @@
-"""Replicas that answered are told from those that did not."""
+"""Replicas that answered are distinguished from those that did not."""
 
 from __future__ import annotations
 
