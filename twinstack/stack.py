@@ -319,16 +319,6 @@ class Stack:
 
         return ensure_built(self.plan(), self.repository, progress)
 
-    def redis_password(self) -> str:
-        """Give the operator's password of the namespace world's Redis.
-
-        Raises: OSError when it was never up.
-        """
-        from twinstack.software.secrets import operator_password
-        from twinstack.state.paths import InstancePaths
-
-        return operator_password(InstancePaths(self.instance).secrets)
-
     def removable(self, *, keep_stores: bool) -> tuple[str, ...]:
         """Name what `clean` would remove; changes nothing."""
         from twinstack.compose.teardown import removable as of_docker

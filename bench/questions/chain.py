@@ -26,6 +26,7 @@ from twinstack.model import bounds
 from twinstack.observe.redis import command_calls
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
+from twinstack.software.secrets import operator_password
 from twinstack.software.wheels import Software
 from twinstack.stack import Stack
 from twinstack.state.paths import InstancePaths
@@ -62,7 +63,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
         provided, secrets = stack.software(progress), InstancePaths(stack.instance).secrets
         experiment = Experiment(
-            stage=partial(_stage, world, provided, stack.redis_password(), secrets, progress),
+            stage=partial(_stage, world, provided, secrets, progress),
             contrasts=tuple(LEAST),
             load=f"ab, {CONCURRENCY} at once, a connection each",
             worlds=[world],
@@ -79,11 +80,11 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 def _stage(
     world: LocalWorld,
     provided: tuple[Roots, Software],
-    password: str,
     secrets: Path,
     progress: Progress,
 ) -> Iterator[Sequence[Arm]]:
     worlds.restart([world], progress)
+    password = operator_password(secrets)
     with (
         naive_chain(world, *provided, password) as naive,
         near_chain(world, *provided, secrets) as near,
