@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import ORDERS, SHOP, mac
+from twinstack.drill.catalogue.commands import mac
+from twinstack.drill.catalogue.probes import ORDERS, SHOP
 from twinstack.drill.drill import Drill
 
 _GATEWAY_MAC, _STORE_MAC = mac("api-gateway"), mac("postgres-db")

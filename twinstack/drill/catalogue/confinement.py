@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER
+from twinstack.drill.catalogue.probes import ORDER
 from twinstack.drill.drill import Drill
 
 _ALLOW = "060000000000ff7f" * 3  # struct sock_filter: return SECCOMP_RET_ALLOW

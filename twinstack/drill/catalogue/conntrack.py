@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, deleted, held, without
+from twinstack.drill.catalogue.commands import deleted, without
+from twinstack.drill.catalogue.probes import CART, ORDERS, held
 from twinstack.drill.drill import Drill
 
 _UNTRACKED = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, PRODUCTS
+from twinstack.drill.catalogue.probes import ORDER, SHOP
 from twinstack.drill.drill import Drill
 
 _CONTAINER = "{order-service.unit}"
@@ -153,7 +153,7 @@ DRILLS = (
         worlds=("docker",),
         restart="nginx-lb",
         symptom="The shop's address refuses every connection. All containers are healthy.",
-        probes=(PRODUCTS,),
+        probes=(SHOP,),
         put=_published(r"s/0.0.0.0:$port:80/0.0.0.0:$other:80/"),
         hints=(
             "Is the shop there at nginx-lb's own address?",

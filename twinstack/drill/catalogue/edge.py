@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, PRODUCTS, edited
+from twinstack.drill.catalogue.commands import edited
+from twinstack.drill.catalogue.probes import ORDER, SHOP
 from twinstack.drill.drill import Drill
 
 _RELOAD = "kill -HUP {nginx-lb.pid}"
@@ -30,7 +31,7 @@ DRILLS = (
         restart="nginx-lb",
         symptom="Every page of the shop is an error, 502 or 504, after a second's wait. The gateway"
         " is well.",
-        probes=(PRODUCTS,),
+        probes=(SHOP,),
         put=_set("s/server api-gateway:3000;/server api-gateway:3001;/"),
         hints=(
             "nginx logs the upstream of each request. Compare with where the gateway listens.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, reconnected
+from twinstack.drill.catalogue.commands import reconnected
+from twinstack.drill.catalogue.probes import ORDER
 from twinstack.drill.drill import Drill
 
 

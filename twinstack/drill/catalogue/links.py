@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, ORDERS, PAGE, SHOP, mac
+from twinstack.drill.catalogue.commands import mac
+from twinstack.drill.catalogue.probes import CART, ORDERS, PAGE, SHOP
 from twinstack.drill.drill import Drill
 
 _STORE_MAC = mac("postgres-db")

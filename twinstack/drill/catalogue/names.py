@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, PRODUCTS, edited, inside, reconnected
+from twinstack.drill.catalogue.commands import edited, inside, reconnected
+from twinstack.drill.catalogue.probes import ORDER, SHOP
 from twinstack.drill.drill import Drill
 
 _RELOAD = "kill -HUP {nginx-lb.pid}"
@@ -23,7 +24,7 @@ DRILLS = (
         area="names",
         level=1,
         symptom="Since last night's maintenance every page of the shop is an error, 502.",
-        probes=(PRODUCTS,),
+        probes=(SHOP,),
         put=(_gateway_is("{nginx-lb.address}"), _RELOAD),
         hints=(
             (

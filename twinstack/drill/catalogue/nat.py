@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import SHOP, deleted, held, without
+from twinstack.drill.catalogue.commands import deleted, without
+from twinstack.drill.catalogue.probes import SHOP, held
 from twinstack.drill.drill import Drill
 
 _LOCAL = (

@@ -5,7 +5,8 @@ Nobody can log in as superuser: the host's root opens a door in pg_hba.conf for 
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, reconnected
+from twinstack.drill.catalogue.commands import reconnected
+from twinstack.drill.catalogue.probes import ORDER
 from twinstack.drill.drill import Drill
 
 #: /usr/bin/psql is a script that needs more of Perl than there is.

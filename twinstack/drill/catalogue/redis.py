@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import CART, edited
+from twinstack.drill.catalogue.commands import edited
+from twinstack.drill.catalogue.probes import FILLED_CART
 from twinstack.drill.drill import Drill
 
 _CONF = "{redis-cache.config}"
@@ -40,7 +41,7 @@ DRILLS = (
         level=2,
         restart="redis-cache",
         symptom="Nothing can be put into a cart: 503. What is in one can be seen, and taken out.",
-        probes=(CART,),
+        probes=(FILLED_CART,),
         put=(f"printf 'maxmemory 512kb\\n' >> {_CONF}", _RESTART),
         hints=(
             "The answer to the customer says what is the matter; so does order-service's log.",
@@ -67,7 +68,7 @@ DRILLS = (
         restart="redis-cache",
         symptom="Carts can be looked at, and nothing can be put in or taken out: 503. Redis has"
         " room.",
-        probes=(CART,),
+        probes=(FILLED_CART,),
         put=(f"printf 'replicaof 127.0.0.1 6390\\n' >> {_CONF}", _RESTART),
         hints=(
             "order-service's log has Redis' own words. It answers, so the way to it is open.",
@@ -139,7 +140,7 @@ DRILLS = (
         restart="redis-cache",
         symptom="Carts are gone: 503. Redis runs, products come from its cache, and order-service"
         " has the password that it always had.",
-        probes=(CART,),
+        probes=(FILLED_CART,),
         put=(_password_is("#$(printf %064d 0)"), _RESTART),
         hints=(
             (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER
+from twinstack.drill.catalogue.probes import ORDER
 from twinstack.drill.drill import Drill
 
 _SERVED_BY = (

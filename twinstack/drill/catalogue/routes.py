@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import (
-    CART,
-    FORGET_ORDERS,
-    ORDERS,
-    PAGE,
-    SHOP,
-    deleted,
-    without,
-)
+from twinstack.drill.catalogue.commands import FORGET_ORDERS, deleted, without
+from twinstack.drill.catalogue.probes import CART, ORDERS, PAGE, SHOP
 from twinstack.drill.drill import Drill
 
 _NEEDED = (

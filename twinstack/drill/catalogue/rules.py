@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.fragments import CART, FORGET_ORDERS, ORDERS, SHOP, deleted, without
+from twinstack.drill.catalogue.commands import FORGET_ORDERS, deleted, without
+from twinstack.drill.catalogue.probes import CART, ORDERS, SHOP
 from twinstack.drill.drill import Drill
 
 _DATABASE = "iptables -I FORWARD -d {postgres-db.address}"

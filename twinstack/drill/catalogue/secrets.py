@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import ORDER, inside, reconnected
+from twinstack.drill.catalogue.commands import inside, reconnected
+from twinstack.drill.catalogue.probes import ORDER
 from twinstack.drill.drill import Drill
 
 _PASSWORD = "{order-service.secrets}/postgres_password"

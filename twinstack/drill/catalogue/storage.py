@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.drill.catalogue.parts import CART
+from twinstack.drill.catalogue.probes import FILLED_CART
 from twinstack.drill.drill import Drill
 
 _OWNED = "{redis-cache.user}:{redis-cache.user}"
@@ -15,7 +15,7 @@ DRILLS = (
         restart="redis-cache",
         symptom="Carts are gone: 503, since the backup was restored. Products and orders are as"
         " ever.",
-        probes=(CART,),
+        probes=(FILLED_CART,),
         put=("chown 0:0 {redis-cache.data}", "kill {redis-cache.pid}"),
         hints=(
             "Carts are in Redis. Does it run? Its log says what it does last.",

@@ -9,7 +9,7 @@ import pytest
 from tests.support.core_cases import planned
 from twinstack.compose.world import DockerWorld
 from twinstack.drill.catalogue import addresses, conntrack, links, nat, overlay, routes, rules
-from twinstack.drill.catalogue.fragments import mac, without
+from twinstack.drill.catalogue.commands import mac, without
 from twinstack.drill.drill import Drill
 from twinstack.drill.overlay_site import SpreadPlace
 from twinstack.drill.site import Place

@@ -1,9 +1,11 @@
-"""Shell that several network drills share: what a client does, and how a rule is taken out.
+"""What drills try: commands that fail while the fault is there, and leave nothing that stays.
 
 Each is written in words of `site`, so braces of the shell's own are doubled.
 """
 
 from __future__ import annotations
+
+_POST = "curl -s -m 5 -X POST -H 'Content-Type: application/json' -d"
 
 #: A visitor of the shop, by the published port.
 SHOP = "curl -fsS -m 3 -o /dev/null {url}/api/products"
@@ -18,11 +20,14 @@ CART = (
 ORDERS = (
     "{order-service.enter} curl -fsS -m 3 -o /dev/null http://127.0.0.1:{order-service.port}/health"
 )
-
-#: Forgets how the order service's connections to the database are tracked: they are judged again.
-FORGET_ORDERS = (
-    "conntrack -D -s {order-service[postgres-db].address} -d {postgres-db.address}"
-    " >/dev/null 2>&1 || true"
+#: An order of what is never in stock: it goes all the way to PostgreSQL, and changes nothing.
+ORDER = (
+    f'{_POST} \'{{{{"items":[{{{{"product_id":24,"quantity":1000}}}}]}}}}\''
+    " {url}/api/orders | grep -q insufficient_stock"
+)
+#: Something put into a new session's cart, in Redis; it is forgotten after an hour.
+FILLED_CART = (
+    f'{_POST} \'{{{{"product_id":1,"quantity":1}}}}\' {{url}}/api/cart | grep -q product_id'
 )
 
 
@@ -32,19 +37,3 @@ def held(count: int) -> str:
     return (
         f"for n in $(seq {count}); do {visitor} done; sleep 0.5; {SHOP}; code=$?; wait; exit $code"
     )
-
-
-def deleted(rule: str) -> str:
-    """Give the command that takes out what `iptables … -I …` has put."""
-    return rule.replace(" -I ", " -D ", 1)
-
-
-def without(rule: str) -> str:
-    """Give the command that takes it out as often as it is there, also not at all."""
-    return f"while {deleted(rule)} 2>/dev/null; do :; done"
-
-
-def mac(place: str) -> str:
-    """Write what gives the MAC address of a place's link."""
-    look = f"{{{place}.enter}} ip -br link show dev {{{place}.link}}"
-    return f"$({look} | awk '{{{{print $3}}}}')"
