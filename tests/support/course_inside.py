@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import Sandbox, conversing
 
 _READ_ONCE = ("twinstack.stack", "twinstack.course.session", "twinstack.model.topology_file")
 
@@ -88,15 +88,8 @@ class CourseDriver:
 @contextmanager
 def course_driver(host: Sandbox, *, services: bool = False) -> Iterator[CourseDriver]:
     """Give a driver of a host while the block lasts; `services`: they run, not networks alone."""
-    words = host.command([sys.executable, "-m", "tests.support.course_inside"])
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=host.environment
-    )
-    try:
+    with conversing(host, "tests.support.course_inside") as process:
         yield CourseDriver(process, host, services)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _serve() -> None:

@@ -27,7 +27,7 @@ from unittest import mock
 
 from tests.support.faults import Calls
 from tests.support.project import ROOT
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import Sandbox, conversing
 
 MOMENTS = ("before", "during", "after")
 _READ_ONCE = ("twinstack.stack", "twinstack.namespaces.world", "twinstack.overlay.world")
@@ -122,16 +122,8 @@ class Driver:
 @contextmanager
 def driver(host: Sandbox, *, bare: bool, hosts: int = 0) -> Iterator[Driver]:
     """Give a driver of a host while the block lasts."""
-    command = [sys.executable, "-m", "tests.support.drive"]
-    words = host.command(command)
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=host.environment
-    )
-    try:
+    with conversing(host, "tests.support.drive") as process:
         yield Driver(process, bare, hosts)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _serve() -> None:

@@ -242,6 +242,23 @@ def _holder(script: str) -> Iterator[int]:
         process.wait()
 
 
+@contextmanager
+def conversing(host: Sandbox, module: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a module inside a host while the block lasts, to write to and to read from."""
+    process = subprocess.Popen(
+        host.command([sys.executable, "-m", module]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=host.environment,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def eventually(truth: Callable[[], bool], *, within_s: float) -> float:
     """Wait until something is true; give how long it took. Fails when it does not become so."""
     start = time.monotonic()
