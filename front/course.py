@@ -166,10 +166,10 @@ def course_catchup(_: Context, day: str, services: bool = True, json: bool = Fal
     answer(json, document, f"Day {day} ({lesson.title}) is complete.")
 
 
-@task(help={"day": "the lesson's number; 0: the one under way"})
-def course_solution(_: Context, day: int = 0, json: bool = False) -> None:
+@task(positional=["day"], help={"day": "the lesson's number; unset: the one under way"})
+def course_solution(_: Context, day: str = "", json: bool = False) -> None:
     """Print the commands that make a lesson's parts, for bash."""
-    solved = tuple(SolvedPart(*each) for each in _course().solution(day or None))
+    solved = tuple(SolvedPart(*each) for each in _course().solution(_number(day) if day else None))
     blocks = ["\n".join([f"# {part.part}", *part.commands]) for part in solved]
     answer(json, LessonSolution(solved), "\n\n".join(blocks))
 

@@ -14,15 +14,16 @@ from twinstack.drill import snapshot
 from twinstack.drill.difference import Difference, differences
 from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, SpreadWorld, site_of
-from twinstack.drill.under_way import drill_of, drilling, is_sound, put_of, until
+from twinstack.drill.under_way import POLL_S, drill_of, drilling, put_of, sound_within
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
+from twinstack.linux.waiting import until
 from twinstack.overlay.verify import verdicts
 from twinstack.policy.verdict import CellResult, PolicyVerdict
 from twinstack.policy.verify import verify
 from twinstack.printable import counted
-from twinstack.world import LocalWorld
+from twinstack.world import LocalWorld, ServiceState
 
 if TYPE_CHECKING:
     from twinstack.compose.world import DockerWorld
@@ -97,7 +98,7 @@ def _judged(
     world: AnyWorld, drill: Drill, underway: Underway, within_s: float
 ) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
     """Give whether the symptom is gone, what is not as it must be, and what strangers lost."""
-    if not until(lambda: is_sound(world, drill, underway.target), within_s):
+    if not sound_within(world, drill, underway.target, within_s):
         return False, (f"still: {site_of(world, underway.target).written(drill.symptom)}",), ()
     found: list[str] = []
     strangers: list[str] = []
@@ -114,12 +115,14 @@ def _judged(
 
 
 def _unhealthy(world: AnyWorld, within_s: float) -> Iterator[str]:
-    deadline = time.monotonic() + within_s
-    while True:
-        states = [state for state in world.status() if state.state != "healthy"]
-        if not states or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+    """Say which replicas do not become healthy in time; the last look counts."""
+    states: list[ServiceState] = []
+
+    def healthy() -> bool:
+        states[:] = [state for state in world.status() if state.state != "healthy"]
+        return not states
+
+    until(healthy, within_s, POLL_S)
     yield from (f"{state.name} is {state.state}" for state in states)
 
 

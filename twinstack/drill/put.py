@@ -13,12 +13,13 @@ from twinstack.drill.ground import AnyWorld, changing, site_of
 from twinstack.drill.overlay_site import OverlaySite
 from twinstack.drill.shell import Shell
 from twinstack.drill.site import Site
-from twinstack.drill.under_way import all_hold, drilling, until
+from twinstack.drill.under_way import POLL_S, all_hold, drilling
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults import record as faults
 from twinstack.faults.drill_record import Underway
 from twinstack.linux import procfs
+from twinstack.linux.waiting import until
 from twinstack.reconcile import Progress
 
 #: How long a symptom may take to show. Units: seconds.
@@ -116,7 +117,7 @@ def _put(
             shell.do(command)
     except TwinstackError as error:
         return error
-    if until(lambda: not all_hold(shell, probes, drill.tries), _SHOWS_WITHIN_S):
+    if until(lambda: not all_hold(shell, probes, drill.tries), _SHOWS_WITHIN_S, POLL_S):
         return None
     return StepFailed(f"drill {drill.name}", "cannot be put", "its symptom does not show")
 

@@ -12,7 +12,7 @@ from twinstack.drill.drill import Drill
 from twinstack.drill.ground import AnyWorld, site_of
 from twinstack.drill.restore import Restorer
 from twinstack.drill.shell import Shell
-from twinstack.drill.under_way import drill_of, drilling, is_sound, underway_of, until
+from twinstack.drill.under_way import drill_of, drilling, sound_within, underway_of
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import DrillAttempt, Underway
@@ -52,7 +52,7 @@ def take_out(
         undo()
         world.up(timeout_s=timeout_s, progress=lambda _line: None)
         return ()
-    sound = partial(until, partial(is_sound, world, drill, underway.target), _SOUND_WITHIN_S)
+    sound = partial(sound_within, world, drill, underway.target, _SOUND_WITHIN_S)
     undo()
     restorer = Restorer(world, before, progress, timeout_s, undo)
     left = restorer.restore()

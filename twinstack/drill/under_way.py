@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from twinstack.drill.choose import find
@@ -13,11 +12,13 @@ from twinstack.drill.shell import Shell
 from twinstack.errors import Missing, TwinstackError, WrongUse
 from twinstack.faults import drill_record as record
 from twinstack.faults.drill_record import Underway
+from twinstack.linux.waiting import until
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
 
-_POLL_S = 0.3
+#: How often a symptom is looked for. Units: seconds.
+POLL_S = 0.3
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def all_hold(shell: Shell, probes: Sequence[str], tries: int) -> bool:
     return all(shell.holds(probe) for probe in probes for _ in range(tries))
 
 
-def is_sound(world: AnyWorld, drill: Drill, target: str) -> bool:
+def _is_sound(world: AnyWorld, drill: Drill, target: str) -> bool:
     """Tell whether every probe of a drill holds now."""
     site = site_of(world, target)
     try:
@@ -79,11 +80,6 @@ def is_sound(world: AnyWorld, drill: Drill, target: str) -> bool:
     return all_hold(Shell.of(world), probes, drill.tries)
 
 
-def until(truth: Callable[[], bool], within_s: float) -> bool:
-    """Wait until something is true; give whether it came to that. Units: seconds."""
-    deadline = time.monotonic() + within_s
-    while not truth():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
+def sound_within(world: AnyWorld, drill: Drill, target: str, within_s: float) -> bool:
+    """Wait until every probe of a drill holds; give whether it came to that. Units: seconds."""
+    return until(lambda: _is_sound(world, drill, target), within_s, POLL_S)
