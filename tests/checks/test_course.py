@@ -21,7 +21,7 @@ from twinstack.course.lesson import the_lesson
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 Tell = Callable[[str], None]
 
-#: Lessons whose parts are all made of commands on this host.
+#: Lessons with parts that are all made of commands on this host.
 BY_HAND = [
     lesson.day
     for lesson in LESSONS

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 Tell = Callable[[str], None]
 SERVING = course_days.days("net", services=True)
 DAYS = [*SERVING, *course_days.days("overlay")]
-#: A page's answers are of a lesson whose services run, whether it needs them or not.
+#: A page shows answers of a lesson with its services up, whether it needs them or not.
 PAGES = sorted((*course_days.days("net"), *DAYS))
 
 

@@ -43,7 +43,7 @@ DRILLS = (
             "The CPU quota of the cgroup was 1 ms in each 100 ms: after that its threads stand"
             " still until the next period, whatever the machine has left. `docker inspect` and"
             " `docker stats` do not show it: they know what the engine was asked for, and only the"
-            " cgroup's file what holds. A container's restart makes its cgroup anew; in the"
+            " cgroup's file what holds. A container that restarts gets a new cgroup; in the"
             " namespace world it stays, and so did the fault."
         ),
         wrong=("echo {order-service.unlimited} > {order-service.cpu_quota}",),

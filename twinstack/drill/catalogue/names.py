@@ -45,7 +45,7 @@ DRILLS = (
             "The line of api-gateway in /etc/hosts had another address. nginx resolves the names"
             " of its upstreams once, when it reads its configuration: the mistake showed at the"
             " next reload, and a corrected file needs another one (SIGHUP). In the namespace world"
-            " all replicas see one file; Docker writes one for each container, anew at each start:"
+            " all replicas see one file; Docker writes one for each container at each start:"
             " so there a restart repairs it, and hides who had changed it."
         ),
         wrong=(_upstream("api-gateway", _GATEWAY), _RELOAD),
@@ -89,7 +89,7 @@ DRILLS = (
             "Another file was mounted over /etc/hosts, in the mount namespace of order-service"
             " alone: the file below was right and could not be seen. Whoever looks from the host"
             " sees the host's file; /proc/PID/root and /proc/PID/mountinfo show what the process"
-            " sees. A restart makes the mount namespace anew, and would have hidden the cause."
+            " sees. A restart makes a new mount namespace, and would have hidden the cause."
         ),
         wrong=(
             "cat {order-service.hosts} > {order-service.root}/tmp/old-hosts",
